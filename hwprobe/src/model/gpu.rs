@@ -14,10 +14,12 @@ use super::{PciAddress, PciName};
 pub struct Gpu {
     /// PCI address.
     pub pci: PciAddress,
-    /// Vendor.
-    pub vendor: PciName,
-    /// Device.
-    pub device: PciName,
+    /// Vendor; absent when it cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<PciName>,
+    /// Device; absent when it cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<PciName>,
     /// Class code, six hexadecimal digits.
     pub class: String,
     /// The driver bound to it.
@@ -35,12 +37,12 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// A GPU of which only ids are known.
-    pub fn new(pci: PciAddress, vendor: PciName, device: PciName, class: String) -> Self {
+    /// A GPU of this class at this address.
+    pub fn new(pci: PciAddress, class: String) -> Self {
         Self {
             pci,
-            vendor,
-            device,
+            vendor: None,
+            device: None,
             class,
             driver: None,
             numa_node: None,

@@ -101,18 +101,21 @@ pub struct PciName {
 pub struct PciFunction {
     /// Address of the function.
     pub address: PciAddress,
-    /// Vendor id and name.
-    pub vendor: PciName,
-    /// Device id and name.
-    pub device: PciName,
+    /// Vendor id and name; absent when it cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<PciName>,
+    /// Device id and name; absent when it cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<PciName>,
     /// Vendor of the card (subsystem vendor).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subsystem_vendor: Option<PciName>,
     /// Card model (subsystem device).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subsystem_device: Option<PciName>,
-    /// Class code, six hexadecimal digits: `020000` Ethernet, `020700` InfiniBand.
-    pub class: String,
+    /// Class code, six hexadecimal digits: `020000` Ethernet, `020700` InfiniBand; absent when it cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
     /// Revision, two hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
@@ -252,15 +255,15 @@ impl PcieLink {
 }
 
 impl PciFunction {
-    /// A function with its ids and nothing else known.
-    pub fn new(address: PciAddress, vendor: PciName, device: PciName, class: String) -> Self {
+    /// A function of which only the address is known.
+    pub fn new(address: PciAddress) -> Self {
         Self {
             address,
-            vendor,
-            device,
+            vendor: None,
+            device: None,
             subsystem_vendor: None,
             subsystem_device: None,
-            class,
+            class: None,
             revision: None,
             link: None,
             link_maximum: None,
