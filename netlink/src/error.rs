@@ -104,9 +104,8 @@ impl Error {
 
     /// Whether the object that was asked about does not exist (`ENODEV`, `ENXIO`, `ENOENT`).
     pub fn is_absent(&self) -> bool {
-        self.errno().is_some_and(|errno| {
-            [libc_errno::ENODEV, libc_errno::ENXIO, libc_errno::ENOENT].contains(&errno)
-        })
+        self.errno()
+            .is_some_and(|errno| [libc_errno::ENODEV, libc_errno::ENXIO, libc_errno::ENOENT].contains(&errno))
     }
 
     pub(crate) fn decode(operation: &str, reason: impl fmt::Display) -> Self {
@@ -128,6 +127,11 @@ pub(crate) mod libc_errno {
     pub(crate) const EAGAIN: i32 = Errno::EAGAIN as i32;
     pub(crate) const EBUSY: i32 = Errno::EBUSY as i32;
     pub(crate) const ENODEV: i32 = Errno::ENODEV as i32;
+    pub(crate) const EINVAL: i32 = Errno::EINVAL as i32;
+    pub(crate) const ERANGE: i32 = Errno::ERANGE as i32;
+    pub(crate) const ENETUNREACH: i32 = Errno::ENETUNREACH as i32;
+    pub(crate) const EHOSTUNREACH: i32 = Errno::EHOSTUNREACH as i32;
+    pub(crate) const EACCES: i32 = Errno::EACCES as i32;
     pub(crate) const ENOBUFS: i32 = Errno::ENOBUFS as i32;
     pub(crate) const EOPNOTSUPP: i32 = Errno::EOPNOTSUPP as i32;
 }

@@ -69,7 +69,6 @@ impl EventSocket {
     pub fn receive(&mut self) -> Result<Vec<Event>, Error> {
         todo!()
     }
-
 }
 
 /// Readable when [`EventSocket::receive`] has something to give.

@@ -1,1 +1,62 @@
-//! Follows.
+//! The system calls that no crate wraps safely: `SIOCETHTOOL` and the name of an index.
+#![expect(unsafe_code, reason = "ioctl on struct ifreq")]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use nix::libc;
+
+const ETHTOOL_GDRVINFO: u32 = 0x3;
+
+/// `struct ethtool_drvinfo`: a command, five texts of 32 bytes, 12 reserved, five numbers.
+pub(crate) const DRVINFO_BYTES: usize = 4 + 5 * 32 + 12 + 5 * 4;
+
+fn request(name: &[libc::c_char; libc::IFNAMSIZ]) -> libc::ifreq {
+    libc::ifreq { ifr_name: *name, ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_ifindex: 0 } }
+}
+
+/// Name of the interface with this index in the socket's namespace (`SIOCGIFNAME`).
+pub(crate) fn interface_name(
+    socket: BorrowedFd<'_>,
+    index: u32,
+) -> io::Result<[libc::c_char; libc::IFNAMSIZ]> {
+    let mut ifreq = request(&[0; libc::IFNAMSIZ]);
+    ifreq.ifr_ifru.ifru_ifindex = i32::try_from(index).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: SIOCGIFNAME reads and writes one `struct ifreq`, which `ifreq` is and outlives.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFNAME as _, &raw mut ifreq) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(ifreq.ifr_name) }
+}
+
+/// Index of the interface with this name in the socket's namespace (`SIOCGIFINDEX`).
+pub(crate) fn interface_index(
+    socket: BorrowedFd<'_>,
+    name: &[libc::c_char; libc::IFNAMSIZ],
+) -> io::Result<u32> {
+    let mut ifreq = request(name);
+    // SAFETY: SIOCGIFINDEX reads and writes one `struct ifreq`, which `ifreq` is and outlives.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFINDEX as _, &raw mut ifreq) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call succeeded and wrote this member; every bit pattern is a valid integer.
+    let index = unsafe { ifreq.ifr_ifru.ifru_ifindex };
+    u32::try_from(index).map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
+/// `ETHTOOL_GDRVINFO` of the interface with this name, raw.
+pub(crate) fn driver_info(
+    socket: BorrowedFd<'_>,
+    name: &[libc::c_char; libc::IFNAMSIZ],
+) -> io::Result<[u8; DRVINFO_BYTES]> {
+    let mut info = [0; DRVINFO_BYTES];
+    for (byte, command) in info.iter_mut().zip(ETHTOOL_GDRVINFO.to_ne_bytes()) {
+        *byte = command;
+    }
+    let mut ifreq = request(name);
+    ifreq.ifr_ifru.ifru_data = info.as_mut_ptr().cast();
+    // SAFETY: SIOCETHTOOL reads one `struct ifreq` and, for ETHTOOL_GDRVINFO, reads and writes
+    // one `struct ethtool_drvinfo` where `ifru_data` points. `info` has that struct's size, is
+    // not touched otherwise during the call, and the kernel copies without alignment.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL as _, &raw mut ifreq) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(info) }
+}

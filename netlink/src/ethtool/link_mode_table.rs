@@ -49,14 +49,7 @@ const fn property(bit: u32, name: &'static str) -> Mode {
 }
 
 const fn link(bit: u32, name: &'static str, speed: u32, lanes: u32, duplex: Duplex, medium: Medium) -> Mode {
-    Mode {
-        bit,
-        name,
-        speed: Some(speed),
-        lanes: Some(lanes),
-        duplex: Some(duplex),
-        medium: Some(medium),
-    }
+    Mode { bit, name, speed: Some(speed), lanes: Some(lanes), duplex: Some(duplex), medium: Some(medium) }
 }
 
 /// All modes; a mode's bit number is its position. Source: `linux/ethtool.h`, the names are

@@ -2,7 +2,15 @@
 
 use std::net::IpAddr;
 
+use netlink_packet_core::Parseable;
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use serde::{Deserialize, Serialize};
+
+use crate::attribute::Malformed;
+use crate::error::Error;
+use crate::message::Request;
+use crate::socket::Socket;
 
 /// An IP address on an interface, in the words of `ip address`.
 ///
@@ -61,4 +69,62 @@ impl Address {
             protocol: None,
         }
     }
+}
+
+pub(crate) const RTM_NEWADDR: u16 = 20;
+pub(crate) const RTM_DELADDR: u16 = 21;
+
+/// A lifetime without end.
+const FOREVER: u32 = u32::MAX;
+
+/// All IP addresses, IPv4 and IPv6, in the kernel's order (`ip address show`).
+pub fn addresses(socket: &mut Socket) -> Result<Vec<Address>, Error> {
+    let operation = "list addresses";
+    let request = Request::route(operation, &RouteNetlinkMessage::GetAddress(AddressMessage::default()));
+    let addresses = socket.dump(&request, |addresses, kind, body| {
+        if kind == RTM_NEWADDR {
+            addresses.push(address(body));
+        }
+    })?;
+    addresses
+        .into_iter()
+        .filter_map(Result::transpose)
+        .collect::<Result<_, _>>()
+        .map_err(|reason| Error::decode(operation, reason))
+}
+
+/// The address in a message; absent when it is not an IP address (other protocols use the
+/// same messages).
+pub(crate) fn address(body: &[u8]) -> Result<Option<Address>, Malformed> {
+    let message = AddressMessage::parse(body)?;
+    if !matches!(message.header.family, AddressFamily::Inet | AddressFamily::Inet6) {
+        return Ok(None);
+    }
+    let mut local = None;
+    let mut other = None;
+    let mut result =
+        Address::new(message.header.index, std::net::Ipv4Addr::UNSPECIFIED.into(), message.header.prefix_len);
+    result.scope = message.header.scope.into();
+    result.flags = u32::from(message.header.flags.bits());
+    for attribute in message.attributes {
+        match attribute {
+            AddressAttribute::Local(ip) => local = Some(ip),
+            AddressAttribute::Address(ip) => other = Some(ip),
+            AddressAttribute::Label(label) => result.label = Some(label),
+            AddressAttribute::Broadcast(ip) => result.broadcast = Some(ip.into()),
+            // Carries all 32 bits; the header only the lowest 8.
+            AddressAttribute::Flags(flags) => result.flags = flags.bits(),
+            AddressAttribute::CacheInfo(info) => {
+                result.preferred_lifetime = (info.ifa_preferred != FOREVER).then_some(info.ifa_preferred);
+                result.valid_lifetime = (info.ifa_valid != FOREVER).then_some(info.ifa_valid);
+            }
+            AddressAttribute::Protocol(protocol) => result.protocol = Some(protocol.into()),
+            _ => {}
+        }
+    }
+    result.address = local
+        .or(other)
+        .ok_or_else(|| Malformed(format!("an address of link {} without an address", result.index)))?;
+    result.peer = other.filter(|peer| local.is_some() && *peer != result.address);
+    Ok(Some(result))
 }

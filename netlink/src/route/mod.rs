@@ -5,11 +5,16 @@
 mod address;
 mod entry;
 mod link;
+mod link_decode;
 mod link_detail;
-mod verbs;
+mod link_detail_decode;
+mod links;
+mod namespace_id;
+mod routes;
 mod vf;
+mod vf_decode;
 
-pub use address::Address;
+pub use address::{Address, addresses};
 pub use entry::{NextHop, Route, RouteHop, RouteKind, Rule};
 pub use link::{AddrGenMode, DevlinkPortHandle, Link, LinkEvent, LinkMode, OperState, Undecoded, Xdp};
 pub use link_detail::{
@@ -17,5 +22,7 @@ pub use link_detail::{
     BridgePort, Ipvlan, IpvlanMode, LinkDetail, Macvlan, MacvlanMode, SlaveDetail, Tun, TunMode, Vlan, Vrf,
     Vxlan,
 };
-pub use verbs::*;
+pub use links::{Links, link_by_index, link_by_name, links, links_in};
+pub use namespace_id::{namespace_id_of, namespace_ids};
+pub use routes::{default_routes, route_to, routes, rules};
 pub use vf::{Vf, VfLinkState};
