@@ -1,7 +1,5 @@
 //! Netlink attributes (`struct nlattr`): reading without trust, writing without copies of state.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
 use netlink_packet_core::{DecodeError, NlaBuffer, Parseable};
 
 const HEADER: usize = 4;
@@ -85,19 +83,9 @@ impl<'a> Attribute<'a> {
         self.array().map(u32::from_ne_bytes)
     }
 
-    pub(crate) fn i32(&self) -> Result<i32, Malformed> {
-        self.array().map(i32::from_ne_bytes)
-    }
-
     /// Text up to the first NUL. Names are bytes to the kernel; what is not UTF-8 is replaced.
     pub(crate) fn string(&self) -> String {
         text(self.value)
-    }
-
-    pub(crate) fn ip(&self) -> Result<IpAddr, Malformed> {
-        ip(self.value).ok_or_else(|| {
-            Malformed(format!("attribute {} has {} bytes, not an IP address", self.number, self.value.len()))
-        })
     }
 
     pub(crate) fn nested(&self) -> Attributes<'a> {
@@ -119,14 +107,6 @@ impl<'a> Attribute<'a> {
 pub(crate) fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).trim_end().to_owned()
-}
-
-/// An IPv4 or IPv6 address, told apart by its length.
-pub(crate) fn ip(bytes: &[u8]) -> Option<IpAddr> {
-    if let Ok(bytes) = <[u8; 4]>::try_from(bytes) {
-        return Some(Ipv4Addr::from(bytes).into());
-    }
-    <[u8; 16]>::try_from(bytes).ok().map(|bytes| Ipv6Addr::from(bytes).into())
 }
 
 /// Attributes under construction.

@@ -1,6 +1,6 @@
 //! Generic netlink: families by name (`nlctrl`), requests to them.
 
-use netlink_packet_core::{NetlinkPayload, NetlinkSerializable, ParseableParametrized};
+use netlink_packet_core::{NetlinkSerializable, ParseableParametrized};
 use netlink_packet_generic::ctrl::nlas::{GenlCtrlAttrs, McastGrpAttrs};
 use netlink_packet_generic::ctrl::{GenlCtrl, GenlCtrlCmd};
 use netlink_packet_generic::{GenlHeader, GenlMessage};

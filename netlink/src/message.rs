@@ -60,6 +60,9 @@ impl Request {
     }
 }
 
+/// The answers to a question: type and body of each message.
+pub(crate) type Answers = Vec<(u16, Vec<u8>)>;
+
 /// A message as it arrived.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Message<'a> {

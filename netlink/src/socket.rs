@@ -15,8 +15,8 @@ use nix::sys::socket::{setsockopt, sockopt};
 use crate::error::{Error, libc_errno};
 use crate::generic::FamilyInfo;
 use crate::message::{
-    Message, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NLMSG_MIN_TYPE,
-    Request, messages, verdict,
+    Answers, Message, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR,
+    NLMSG_MIN_TYPE, Request, messages, verdict,
 };
 
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -112,7 +112,7 @@ impl Socket {
     }
 
     /// Sends requests in as few sends as the kernel can answer, and returns the answers of each.
-    pub(crate) fn batch(&mut self, requests: &[Request]) -> Vec<Result<Vec<(u16, Vec<u8>)>, Error>> {
+    pub(crate) fn batch(&mut self, requests: &[Request]) -> Vec<Result<Answers, Error>> {
         let mut results = Vec::with_capacity(requests.len());
         let mut rest = requests;
         while !rest.is_empty() {
@@ -134,13 +134,13 @@ impl Socket {
     }
 
     /// One request, its answers.
-    pub(crate) fn ask(&mut self, request: &Request) -> Result<Vec<(u16, Vec<u8>)>, Error> {
+    pub(crate) fn ask(&mut self, request: &Request) -> Result<Answers, Error> {
         self.exchange(std::slice::from_ref(request))
             .pop()
             .unwrap_or_else(|| Err(Error::NoAnswer { operation: request.operation.clone() }))
     }
 
-    fn exchange(&mut self, requests: &[Request]) -> Vec<Result<Vec<(u16, Vec<u8>)>, Error>> {
+    fn exchange(&mut self, requests: &[Request]) -> Vec<Result<Answers, Error>> {
         self.settle();
         let first = self.sequence.wrapping_add(1);
         let mut datagram = Vec::new();
@@ -148,7 +148,7 @@ impl Socket {
             self.sequence = self.sequence.wrapping_add(1);
             request.emit(NLM_F_REQUEST | NLM_F_ACK, self.sequence, &mut datagram);
         }
-        let mut answers: Vec<Vec<(u16, Vec<u8>)>> = vec![Vec::new(); requests.len()];
+        let mut answers: Vec<Answers> = vec![Vec::new(); requests.len()];
         let mut verdicts: Vec<Option<Result<(), Error>>> = requests.iter().map(|_| None).collect();
         let mut open = requests.len();
 

@@ -8,4 +8,5 @@ pub use model::{
     Device, DeviceHandle, Eswitch, EswitchInlineMode, EswitchMode, Info, Port, PortFlavour, PortFunction,
     PortType, Version,
 };
-pub use verbs::*;
+pub(crate) use verbs::{FAMILY, handle};
+pub use verbs::{devices, eswitch, info, ports};

@@ -182,3 +182,53 @@ pub static MODES: &[Mode] = &[
     link(123, "1600000baseDR8/Full", 1_600_000, 8, Full, Fibre),
     link(124, "1600000baseDR8_2/Full", 1_600_000, 8, Full, Fibre),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ethtool::decode::names;
+    use crate::ethtool::request::{self, FAMILY, StringSet};
+    use crate::socket::{Family, Socket};
+
+    fn kernel_names() -> Vec<String> {
+        let mut socket = Socket::open(Family::Generic).unwrap();
+        let family = socket.family(FAMILY).unwrap().id;
+        let answers = socket.ask(&request::names(family, StringSet::LinkModes, None)).unwrap();
+        names(&answers[0].1).unwrap()
+    }
+
+    #[test]
+    fn the_running_kernel_gives_each_bit_the_same_name() {
+        let kernel = kernel_names();
+
+        assert!(kernel.len() > 90, "{} names", kernel.len());
+        for (ours, theirs) in MODES.iter().zip(&kernel) {
+            assert_eq!(ours.name, theirs, "bit {}", ours.bit);
+        }
+    }
+
+    #[test]
+    fn each_mode_stands_at_its_bit_and_its_name_tells_its_speed() {
+        for (position, mode) in (0..).zip(MODES) {
+            assert_eq!(mode.bit, position);
+            let speed = mode.name.split_once("base").map(|(speed, _)| speed.parse().unwrap());
+            assert_eq!(mode.speed, speed, "{}", mode.name);
+            let duplex = mode.name.split_once('/').map(|(_, duplex)| Duplex::from_name(duplex).unwrap());
+            assert!(mode.duplex == duplex || duplex.is_none(), "{}", mode.name);
+        }
+    }
+
+    #[test]
+    fn lanes_are_what_the_standards_say() {
+        let lanes = |name: &str| MODES.iter().find(|mode| mode.name == name).unwrap().lanes;
+        assert_eq!(lanes("400000baseSR8/Full"), Some(8));
+        assert_eq!(lanes("400000baseSR4/Full"), Some(4));
+        assert_eq!(lanes("100000baseLR4_ER4/Full"), Some(4));
+        assert_eq!(lanes("100000baseLR_ER_FR/Full"), Some(1));
+        assert_eq!(lanes("200000baseLR2_ER2_FR2/Full"), Some(2));
+        assert_eq!(lanes("10000baseKX4/Full"), Some(4));
+        assert_eq!(lanes("800000baseDR8_2/Full"), Some(8));
+        assert_eq!(lanes("2500baseX/Full"), Some(1));
+        assert_eq!(lanes("Autoneg"), None);
+    }
+}

@@ -26,3 +26,10 @@ pub use links::{Links, link_by_index, link_by_name, links, links_in};
 pub use namespace_id::{namespace_id_of, namespace_ids};
 pub use routes::{default_routes, route_to, routes, rules};
 pub use vf::{Vf, VfLinkState};
+
+// What notifications are read with.
+pub(crate) use address::{RTM_DELADDR, RTM_NEWADDR, address};
+pub(crate) use link_decode::link;
+pub(crate) use links::{RTM_DELLINK, RTM_NEWLINK};
+pub(crate) use namespace_id::{RTM_DELNSID, RTM_NEWNSID, id};
+pub(crate) use routes::{RTM_DELROUTE, RTM_NEWROUTE, route};
