@@ -119,6 +119,9 @@ pub struct LinkFacts {
     /// Link modes that the port supports, as ethtool names them, fastest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub supported_modes: Vec<String>,
+    /// Speed of the fastest mode that the port supports, Mb/s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supported_speed_mbps: Option<SpeedMbps>,
     /// Link modes that it advertises.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub advertised_modes: Vec<String>,
@@ -186,6 +189,7 @@ impl LinkFacts {
             autonegotiation: None,
             port: None,
             supported_modes: Vec::new(),
+            supported_speed_mbps: None,
             advertised_modes: Vec::new(),
             peer_modes: Vec::new(),
             fec: None,

@@ -84,7 +84,7 @@ pub enum SpeedSource {
     DeviceTable,
     /// A VF that does not say: its PF's speed.
     PhysicalFunction,
-    /// A constant in the driver of a virtual link (veth, tun): no measure of anything.
+    /// A constant in the driver (vmxnet3): no measure of anything.
     Nominal,
     /// Nobody says. Never guessed.
     Unknown,

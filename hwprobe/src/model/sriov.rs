@@ -159,6 +159,12 @@ pub struct VfEntry {
     /// Greatest transmit rate, Mb/s; absent = no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tx_rate: Option<SpeedMbps>,
+    /// InfiniBand node GUID that the PF gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_guid: Option<HwAddr>,
+    /// InfiniBand port GUID that the PF gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port_guid: Option<HwAddr>,
     /// Who holds it. Absent = free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
@@ -182,6 +188,8 @@ impl VfEntry {
             link_state: None,
             min_tx_rate: None,
             max_tx_rate: None,
+            node_guid: None,
+            port_guid: None,
             held: None,
         }
     }

@@ -1,0 +1,125 @@
+//! Which device is behind a netdev: bus, folder, PCI function.
+
+use super::pci::folder_of_target;
+use crate::model::{Bus, PciAddress};
+use crate::source::Files;
+use netlink::route::Link;
+
+/// The device behind a netdev.
+#[derive(Debug, Clone)]
+pub(crate) struct Device {
+    /// Bus and folder.
+    pub(crate) bus: Bus,
+    /// Folder, with `sys/` in front.
+    pub(crate) folder: String,
+    /// The PCI function that it is, or that it hangs on (virtio, auxiliary).
+    pub(crate) pci: Option<(PciAddress, String)>,
+}
+
+/// Finds the device; `None` for links that software makes.
+pub(crate) fn behind(files: &dyn Files, link: &Link) -> Option<Device> {
+    if link.kind.as_deref().is_some_and(is_virtual_kind) || link.is_loopback() {
+        return None;
+    }
+    let folder = match (&link.parent_bus, &link.parent_device) {
+        // The link's own word is true in any namespace; sysfs shows that of its mounter.
+        (Some(bus), Some(device)) => {
+            folder_of_target(&files.read_link(&format!("sys/bus/{bus}/devices/{device}")).ok().flatten()?)
+        }
+        _ => {
+            let target = files.read_link(&format!("sys/class/net/{}", link.name)).ok().flatten()?;
+            let folder = folder_of_target(&target);
+            let folder = folder.strip_suffix(&format!("/net/{}", link.name))?.to_owned();
+            if folder == "sys/devices/virtual" {
+                return None;
+            }
+            folder
+        }
+    };
+    let device = folder.rsplit('/').next()?.to_owned();
+    let kind =
+        link.parent_bus.clone().or_else(|| files.link_name(&format!("{folder}/subsystem")).ok().flatten());
+    let kind = kind.unwrap_or_else(|| guess_bus(&folder).to_owned());
+    let pci = function_of(&folder, &kind);
+    let path = folder.strip_prefix("sys/").unwrap_or(&folder).to_owned();
+    Some(Device { bus: Bus::new(kind, device, path), folder, pci })
+}
+
+/// The bus by the shape of the path, for captured trees without `subsystem` links.
+fn guess_bus(folder: &str) -> &'static str {
+    let name = folder.rsplit('/').next().unwrap_or_default();
+    match name {
+        _ if super::pci::is_pci_folder(folder) => "pci",
+        _ if name.starts_with("virtio") => "virtio",
+        _ if name.starts_with("vif-") => "xen",
+        _ if name.starts_with("netdevsim") => "netdevsim",
+        _ if folder.contains("/usb") => "usb",
+        _ if folder.contains("/VMBUS:") => "vmbus",
+        _ => "platform",
+    }
+}
+
+/// The PCI function that a device is or, on buses that only subdivide a function, hangs on. A USB NIC hangs
+/// on a USB controller, which is no NIC.
+fn function_of(folder: &str, bus: &str) -> Option<(PciAddress, String)> {
+    if !matches!(bus, "pci" | "virtio" | "auxiliary") {
+        return None;
+    }
+    let mut folder = folder;
+    loop {
+        let (above, name) = folder.rsplit_once('/')?;
+        if let Ok(address) = name.parse() {
+            return Some((address, folder.to_owned()));
+        }
+        folder = above;
+    }
+}
+
+/// Kinds of links that software makes (`IFLA_INFO_KIND`, `DEVTYPE`); the others have a device.
+pub(crate) fn is_virtual_kind(kind: &str) -> bool {
+    matches!(
+        kind,
+        "bond"
+            | "team"
+            | "bridge"
+            | "vlan"
+            | "macvlan"
+            | "macvtap"
+            | "ipvlan"
+            | "ipvtap"
+            | "veth"
+            | "netkit"
+            | "tun"
+            | "ifb"
+            | "dummy"
+            | "vxlan"
+            | "geneve"
+            | "gre"
+            | "gretap"
+            | "erspan"
+            | "ip6gre"
+            | "ip6gretap"
+            | "ip6erspan"
+            | "ipip"
+            | "ip6tnl"
+            | "sit"
+            | "vti"
+            | "vti6"
+            | "xfrm"
+            | "wireguard"
+            | "vrf"
+            | "openvswitch"
+            | "nlmon"
+            | "gtp"
+            | "bareudp"
+            | "amt"
+            | "hsr"
+            | "macsec"
+            | "lowpan"
+            | "vcan"
+            | "vxcan"
+            | "nlmonitor"
+            | "ppp"
+            | "rmnet"
+    )
+}

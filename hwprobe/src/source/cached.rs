@@ -1,0 +1,210 @@
+//! Keeps answers that only change with a notification, until one comes.
+//!
+//! Asking again costs: a firmware answers ethtool in 1 to 100 ms, and a machine with a thousand VFs has
+//! some ten thousand files. Links, addresses and routes are always asked: the kernel has them at hand.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use netlink::ethtool::Answers;
+use netlink::route::{Address, Link, Route, RouteHop};
+
+use super::files::Files;
+use super::kernel::{Answer, DevlinkAnswers, ForeignNamespace, Kernel, Origin, VfioHolder};
+use crate::model::Failure;
+
+/// Files that are read once.
+pub struct CachedFiles<F> {
+    inner: F,
+    read: RefCell<BTreeMap<String, Result<Option<Vec<u8>>, Failure>>>,
+    links: RefCell<BTreeMap<String, Result<Option<String>, Failure>>>,
+    lists: RefCell<BTreeMap<String, Result<Vec<String>, Failure>>>,
+    inodes: RefCell<BTreeMap<String, Option<u64>>>,
+}
+
+impl<F: Files> CachedFiles<F> {
+    /// Keeps what is read of `inner`.
+    pub fn new(inner: F) -> Self {
+        Self {
+            inner,
+            read: RefCell::default(),
+            links: RefCell::default(),
+            lists: RefCell::default(),
+            inodes: RefCell::default(),
+        }
+    }
+
+    /// Forgets everything.
+    pub fn forget(&self) {
+        self.read.borrow_mut().clear();
+        self.links.borrow_mut().clear();
+        self.lists.borrow_mut().clear();
+        self.inodes.borrow_mut().clear();
+    }
+
+    /// Forgets what was read below a device's folder, and which devices there are: one came, went or was
+    /// bound anew.
+    pub fn forget_device(&self, folder: &str) {
+        self.forget_netdevs();
+        self.read.borrow_mut().retain(|path, _| !path.starts_with(folder));
+        self.links.borrow_mut().clear();
+        self.lists.borrow_mut().clear();
+        self.inodes.borrow_mut().clear();
+    }
+
+    /// Forgets what was read of netdevs by name: names move from one to another.
+    pub fn forget_netdevs(&self) {
+        for path in ["sys/class/net", "run/"] {
+            self.read.borrow_mut().retain(|kept, _| !kept.starts_with(path));
+            self.links.borrow_mut().retain(|kept, _| !kept.starts_with(path));
+            self.lists.borrow_mut().retain(|kept, _| !kept.starts_with(path));
+        }
+    }
+}
+
+fn keep<T: Clone>(cache: &RefCell<BTreeMap<String, T>>, path: &str, ask: impl FnOnce() -> T) -> T {
+    if let Some(kept) = cache.borrow().get(path) {
+        return kept.clone();
+    }
+    let answer = ask();
+    cache.borrow_mut().insert(path.to_owned(), answer.clone());
+    answer
+}
+
+impl<F: Files> Files for CachedFiles<F> {
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, Failure> {
+        // Mounts and the like change without a word.
+        if path.starts_with("proc/") {
+            return self.inner.read(path);
+        }
+        keep(&self.read, path, || self.inner.read(path))
+    }
+
+    fn read_link(&self, path: &str) -> Result<Option<String>, Failure> {
+        keep(&self.links, path, || self.inner.read_link(path))
+    }
+
+    fn list(&self, path: &str) -> Result<Vec<String>, Failure> {
+        keep(&self.lists, path, || self.inner.list(path))
+    }
+
+    fn inode(&self, path: &str) -> Option<u64> {
+        keep(&self.inodes, path, || self.inner.inode(path))
+    }
+}
+
+/// A kernel whose slow answers are kept.
+pub struct CachedKernel<K> {
+    inner: K,
+    ethtool: RefCell<BTreeMap<u32, Answers>>,
+    modules: RefCell<BTreeMap<u32, Option<Vec<u8>>>>,
+    devlink: RefCell<Option<DevlinkAnswers>>,
+    routes: RefCell<Option<Vec<Route>>>,
+}
+
+impl<K: Kernel> CachedKernel<K> {
+    /// Keeps the slow answers of `inner`.
+    pub fn new(inner: K) -> Self {
+        Self {
+            inner,
+            ethtool: RefCell::default(),
+            modules: RefCell::default(),
+            devlink: RefCell::default(),
+            routes: RefCell::default(),
+        }
+    }
+
+    /// Forgets everything.
+    pub fn forget(&self) {
+        self.ethtool.borrow_mut().clear();
+        self.modules.borrow_mut().clear();
+        self.devlink.borrow_mut().take();
+        self.routes.borrow_mut().take();
+    }
+
+    /// Forgets what is known of one link.
+    pub fn forget_link(&self, index: u32) {
+        self.ethtool.borrow_mut().remove(&index);
+        self.modules.borrow_mut().remove(&index);
+    }
+
+    /// Forgets what is known of all links; their modules stay plugged.
+    pub fn forget_ethtool(&self) {
+        self.ethtool.borrow_mut().clear();
+    }
+
+    /// Forgets devlink's answers.
+    pub fn forget_devlink(&self) {
+        self.devlink.borrow_mut().take();
+    }
+
+    /// Forgets the default routes.
+    pub fn forget_routes(&self) {
+        self.routes.borrow_mut().take();
+    }
+}
+
+impl<K: Kernel> Kernel for CachedKernel<K> {
+    fn origin(&self) -> Origin {
+        self.inner.origin()
+    }
+
+    fn links(&self) -> Answer<Vec<Link>> {
+        self.inner.links()
+    }
+
+    fn addresses(&self) -> Answer<Vec<Address>> {
+        self.inner.addresses()
+    }
+
+    fn default_routes(&self) -> Answer<Vec<Route>> {
+        if let Some(routes) = &*self.routes.borrow() {
+            return Ok(routes.clone());
+        }
+        let routes = self.inner.default_routes()?;
+        *self.routes.borrow_mut() = Some(routes.clone());
+        Ok(routes)
+    }
+
+    fn route_to(&self, destination: IpAddr) -> Answer<Option<RouteHop>> {
+        self.inner.route_to(destination)
+    }
+
+    fn foreign_links(&self) -> Answer<Vec<ForeignNamespace>> {
+        self.inner.foreign_links()
+    }
+
+    fn ethtool(&self, indexes: &[u32]) -> Answer<BTreeMap<u32, Answers>> {
+        let mut kept = self.ethtool.borrow_mut();
+        // An index that is gone may come back as another NIC.
+        kept.retain(|index, _| indexes.contains(index));
+        let unknown: Vec<u32> = indexes.iter().copied().filter(|index| !kept.contains_key(index)).collect();
+        if !unknown.is_empty() {
+            kept.extend(self.inner.ethtool(&unknown)?);
+        }
+        Ok(kept.clone())
+    }
+
+    fn module_identity(&self, index: u32) -> Answer<Option<Vec<u8>>> {
+        if let Some(kept) = self.modules.borrow().get(&index) {
+            return Ok(kept.clone());
+        }
+        let answer = self.inner.module_identity(index)?;
+        self.modules.borrow_mut().insert(index, answer.clone());
+        Ok(answer)
+    }
+
+    fn devlink(&self) -> Answer<DevlinkAnswers> {
+        if let Some(kept) = &*self.devlink.borrow() {
+            return Ok(kept.clone());
+        }
+        let answer = self.inner.devlink()?;
+        *self.devlink.borrow_mut() = Some(answer.clone());
+        Ok(answer)
+    }
+
+    fn vfio_holders(&self, nodes: &[String]) -> Answer<Vec<VfioHolder>> {
+        self.inner.vfio_holders(nodes)
+    }
+}

@@ -1,0 +1,232 @@
+//! The kernel's answers as far as the files of a captured `/sys` and `/proc` give them.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use netlink::LinkAddress;
+use netlink::ethtool::{Answers, Duplex, LinkModes};
+use netlink::route::{Address, Link, NextHop, OperState, Route, RouteHop, Vlan};
+
+use super::files::{Files, value};
+use super::kernel::{Answer, DevlinkAnswers, ForeignNamespace, Kernel, Origin, VfioHolder};
+use crate::model::Failure;
+
+/// A machine of which only files are left.
+pub struct CapturedKernel<F> {
+    files: F,
+}
+
+impl<F: Files> CapturedKernel<F> {
+    /// Answers from `files`.
+    pub fn new(files: F) -> Self {
+        Self { files }
+    }
+
+    fn index_of(&self, name: &str) -> Option<u32> {
+        number(&self.files, &format!("sys/class/net/{name}/ifindex"))
+    }
+
+    fn link(&self, name: &str, fallback: u32) -> Link {
+        let dir = format!("sys/class/net/{name}");
+        let text = |file: &str| self.files.text(&format!("{dir}/{file}")).ok().flatten();
+        let num = |file: &str| number::<u32>(&self.files, &format!("{dir}/{file}"));
+        let bytes = |file: &str| text(file)?.parse::<LinkAddress>().ok();
+        let mut link = Link::default();
+        link.index = num("ifindex").unwrap_or(fallback);
+        link.name = name.to_owned();
+        link.link_type = num("type").and_then(|kind| u16::try_from(kind).ok()).unwrap_or(1);
+        link.flags = text("flags")
+            .and_then(|hex| u32::from_str_radix(hex.trim_start_matches("0x"), 16).ok())
+            .unwrap_or(0);
+        link.kind = text("uevent").and_then(|uevent| {
+            uevent.lines().find_map(|line| line.strip_prefix("DEVTYPE=").map(str::to_owned))
+        });
+        link.mtu = num("mtu");
+        link.address = bytes("address");
+        link.broadcast = bytes("broadcast");
+        link.oper_state = text("operstate").and_then(|name| OperState::from_name(&name));
+        link.carrier = num("carrier").map(|carrier| carrier == 1);
+        link.carrier_changes = num("carrier_changes");
+        link.group = num("netdev_group");
+        link.tx_queue_len = num("tx_queue_len");
+        link.alias = text("ifalias");
+        link.phys_port_id = text("phys_port_id").and_then(|hex| bytes_of(&hex));
+        link.phys_port_name = text("phys_port_name");
+        link.phys_switch_id = text("phys_switch_id").and_then(|hex| bytes_of(&hex));
+        link.master = self
+            .files
+            .link_name(&format!("{dir}/master"))
+            .ok()
+            .flatten()
+            .and_then(|name| self.index_of(&name));
+        link.lower = num("iflink").filter(|lower| *lower != link.index && *lower != 0);
+        let queues = self.files.list(&format!("{dir}/queues")).unwrap_or_default();
+        let count = |prefix| {
+            Some(queues.iter().filter(|name| name.starts_with(prefix)).count() as u32).filter(|n| *n > 0)
+        };
+        (link.tx_queues, link.rx_queues) = (count("tx-"), count("rx-"));
+        self.kind_details(&dir, &mut link);
+        link
+    }
+
+    /// What tells a virtual link's kind where there is no `DEVTYPE`.
+    fn kind_details(&self, dir: &str, link: &mut Link) {
+        let has = |file: &str| !self.files.list(&format!("{dir}/{file}")).unwrap_or_default().is_empty();
+        if link.kind.is_none() {
+            let kind = if has("bonding") {
+                Some("bond")
+            } else if has("bridge") {
+                Some("bridge")
+            } else if self.files.read(&format!("{dir}/tun_flags")).ok().flatten().is_some() {
+                Some("tun")
+            } else {
+                None
+            };
+            link.kind = kind.map(str::to_owned);
+        }
+        let vlan = self.files.text(&format!("proc/net/vlan/{}", link.name)).ok().flatten();
+        if let Some(id) =
+            vlan.and_then(|text| text.split("VID: ").nth(1)?.split_whitespace().next()?.parse().ok())
+        {
+            let mut vlan = Vlan::default();
+            vlan.id = id;
+            link.kind = Some("vlan".to_owned());
+            link.detail = Some(netlink::route::LinkDetail::Vlan(vlan));
+        }
+    }
+}
+
+/// A number in a file; anything else is `None`.
+fn number<T: std::str::FromStr>(files: &(impl Files + ?Sized), path: &str) -> Option<T> {
+    value(files, path, |text| text.parse().ok()).ok().flatten()
+}
+
+/// Bytes of hexadecimal text, with or without colons.
+fn bytes_of(hex: &str) -> Option<LinkAddress> {
+    let digits: Vec<char> = hex.chars().filter(|c| *c != ':').collect();
+    let pair = |pair: &[char]| u8::from_str_radix(&pair.iter().collect::<String>(), 16).ok();
+    digits
+        .chunks(2)
+        .map(pair)
+        .collect::<Option<Vec<u8>>>()
+        .filter(|bytes| !bytes.is_empty())
+        .map(LinkAddress::new)
+}
+
+impl<F: Files> Kernel for CapturedKernel<F> {
+    fn origin(&self) -> Origin {
+        Origin::Sysfs
+    }
+
+    fn links(&self) -> Answer<Vec<Link>> {
+        let mut names = self.files.list("sys/class/net")?;
+        // A file of the bonding driver lies among the links.
+        names.retain(|name| name != "bonding_masters");
+        // A partial tree may lack `ifindex`; then any unused number tells the links apart.
+        let link = |(position, name): (usize, String)| self.link(&name, 1_000_000 + position as u32);
+        Ok(names.into_iter().enumerate().map(link).collect())
+    }
+
+    fn addresses(&self) -> Answer<Vec<Address>> {
+        let text = self.files.text("proc/net/if_inet6")?.unwrap_or_default();
+        Ok(text.lines().filter_map(inet6_line).collect())
+    }
+
+    fn default_routes(&self) -> Answer<Vec<Route>> {
+        let v4 = self.files.text("proc/net/route")?.unwrap_or_default();
+        let v6 = self.files.text("proc/net/ipv6_route")?.unwrap_or_default();
+        let v4 = v4.lines().skip(1).filter_map(|line| ipv4_default(line, |name| self.index_of(name)));
+        let v6 = v6.lines().filter_map(|line| ipv6_default(line, |name| self.index_of(name)));
+        Ok(v4.chain(v6).collect())
+    }
+
+    fn route_to(&self, _destination: IpAddr) -> Answer<Option<RouteHop>> {
+        Ok(None)
+    }
+
+    fn foreign_links(&self) -> Answer<Vec<ForeignNamespace>> {
+        Ok(Vec::new())
+    }
+
+    fn ethtool(&self, indexes: &[u32]) -> Answer<BTreeMap<u32, Answers>> {
+        let mut found = BTreeMap::new();
+        for name in self.files.list("sys/class/net")? {
+            let Some(index) = self.index_of(&name).filter(|index| indexes.contains(index)) else { continue };
+            let speed = number::<i64>(&self.files, &format!("sys/class/net/{name}/speed"));
+            let duplex = self.files.text(&format!("sys/class/net/{name}/duplex")).ok().flatten();
+            let mut modes = LinkModes::default();
+            modes.speed = speed
+                .and_then(|speed| u32::try_from(speed).ok())
+                .filter(|speed| !matches!(*speed, 0 | u32::MAX));
+            modes.duplex = match duplex.as_deref() {
+                Some("full") => Some(Duplex::Full),
+                Some("half") => Some(Duplex::Half),
+                _ => None,
+            };
+            let mut answers = Answers::default();
+            answers.link_modes = Some(modes);
+            found.insert(index, answers);
+        }
+        Ok(found)
+    }
+
+    fn module_identity(&self, _index: u32) -> Answer<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    fn devlink(&self) -> Answer<DevlinkAnswers> {
+        Ok(DevlinkAnswers::default())
+    }
+
+    fn vfio_holders(&self, _nodes: &[String]) -> Answer<Vec<VfioHolder>> {
+        let error = "a captured tree does not say what processes have open".to_owned();
+        Err(Failure { source: "/proc/<pid>/fd".to_owned(), error })
+    }
+}
+
+/// A line of `/proc/net/if_inet6`: address, index, prefix, scope, flags (all hexadecimal), name.
+fn inet6_line(line: &str) -> Option<Address> {
+    let mut words = line.split_whitespace();
+    let address = Ipv6Addr::from(u128::from_str_radix(words.next()?, 16).ok()?);
+    let mut hex = || u32::from_str_radix(words.next()?, 16).ok();
+    let (index, prefix, scope, flags) = (hex()?, hex()?, hex()?, hex()?);
+    let mut found = Address::new(index, address.into(), u8::try_from(prefix).ok()?);
+    // The kernel's IPV6_ADDR_* scope bits, as `ip` names them.
+    found.scope = match scope & 0xf0 {
+        0x20 => 253,
+        0x10 => 254,
+        0x40 => 200,
+        _ => 0,
+    };
+    found.flags = flags;
+    Some(found)
+}
+
+/// A line of `/proc/net/route`: name, destination, gateway, flags, …, mask; little-endian hexadecimal.
+fn ipv4_default(line: &str, index_of: impl Fn(&str) -> Option<u32>) -> Option<Route> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let (name, destination, gateway, mask) = (words.first()?, words.get(1)?, words.get(2)?, words.get(7)?);
+    if *destination != "00000000" || *mask != "00000000" {
+        return None;
+    }
+    let mut hop = NextHop::default();
+    hop.index = Some(index_of(name)?);
+    let gateway = Ipv4Addr::from(u32::from_str_radix(gateway, 16).ok()?.swap_bytes());
+    hop.gateway = (!gateway.is_unspecified()).then_some(gateway.into());
+    Some(Route::new(Ipv4Addr::UNSPECIFIED.into(), 0, 254, vec![hop]))
+}
+
+/// A line of `/proc/net/ipv6_route`: destination, prefix, source, prefix, next hop, metric, …, flags, name.
+fn ipv6_default(line: &str, index_of: impl Fn(&str) -> Option<u32>) -> Option<Route> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let (destination, prefix, gateway, name) = (words.first()?, words.get(1)?, words.get(4)?, words.get(9)?);
+    // `lo` carries the kernel's unreachable default.
+    if u128::from_str_radix(destination, 16).ok()? != 0 || *prefix != "00" || *name == "lo" {
+        return None;
+    }
+    let mut hop = NextHop::default();
+    hop.index = Some(index_of(name)?);
+    let gateway = Ipv6Addr::from(u128::from_str_radix(gateway, 16).ok()?);
+    hop.gateway = (!gateway.is_unspecified()).then_some(gateway.into());
+    Some(Route::new(Ipv6Addr::UNSPECIFIED.into(), 0, 254, vec![hop]))
+}
