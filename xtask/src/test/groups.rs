@@ -1,0 +1,27 @@
+//! The lab's groups: which tests share one boot of which machine.
+
+/// One boot: the machine and the test files that run in it, one after the other.
+pub(crate) struct Group {
+    /// How it is called in the progress lines.
+    pub(crate) name: &'static str,
+    /// `MODEL[:HUB[:NUMA]]`, as `lab/vm-run --nic` takes it.
+    pub(crate) nics: &'static [&'static str],
+    /// Kernel modules beyond those that every machine has.
+    pub(crate) modules: &'static [&'static str],
+    /// Memory in MB.
+    pub(crate) memory: u32,
+    /// Seconds until the machine is ended.
+    pub(crate) limit: u32,
+    /// (crate, integration test): the tests there marked `#[ignore = "needs the lab VM"]`.
+    pub(crate) suites: &'static [(&'static str, &'static str)],
+}
+
+/// Every group. A `tests/vm_*.rs` that stands in none, or a line here without its file, fails the run.
+pub(crate) const GROUPS: &[Group] = &[Group {
+    name: "hardware",
+    nics: &["igb:0:0", "igb:1:1", "e1000e:0:1", "vmxnet3:0", "rtl8139:1", "virtio:0"],
+    modules: &["netdevsim"],
+    memory: 1536,
+    limit: 600,
+    suites: &[("netlink", "vm_nics"), ("hwprobe", "vm_inventory"), ("nodeagent", "vm_events")],
+}];
