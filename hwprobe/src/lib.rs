@@ -32,7 +32,9 @@ pub use self::{
     scan::is_named,
     settings::{ProbeSettings, RememberedProtection},
     snapshot::{SNAPSHOT_VERSION, Snapshot, SnapshotError},
-    source::{FileTree, KernelAnswers},
+    source::{
+        Answer, DevlinkAnswers, DevlinkDevice, FileTree, ForeignNamespace, KernelAnswers, Origin, VfioHolder,
+    },
     watch::{Change, WatchError, Watcher},
 };
 pub use model::*;

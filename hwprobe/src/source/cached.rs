@@ -15,7 +15,7 @@ use super::kernel::{Answer, DevlinkAnswers, ForeignNamespace, Kernel, Origin, Vf
 use crate::model::Failure;
 
 /// Files that are read once.
-pub struct CachedFiles<F> {
+pub(crate) struct CachedFiles<F> {
     inner: F,
     read: RefCell<BTreeMap<String, Result<Option<Vec<u8>>, Failure>>>,
     links: RefCell<BTreeMap<String, Result<Option<String>, Failure>>>,
@@ -25,7 +25,7 @@ pub struct CachedFiles<F> {
 
 impl<F: Files> CachedFiles<F> {
     /// Keeps what is read of `inner`.
-    pub fn new(inner: F) -> Self {
+    pub(crate) fn new(inner: F) -> Self {
         Self {
             inner,
             read: RefCell::default(),
@@ -36,7 +36,7 @@ impl<F: Files> CachedFiles<F> {
     }
 
     /// Forgets everything.
-    pub fn forget(&self) {
+    pub(crate) fn forget(&self) {
         self.read.borrow_mut().clear();
         self.links.borrow_mut().clear();
         self.lists.borrow_mut().clear();
@@ -45,7 +45,7 @@ impl<F: Files> CachedFiles<F> {
 
     /// Forgets what was read below a device's folder, and which devices there are: one came, went or was
     /// bound anew.
-    pub fn forget_device(&self, folder: &str) {
+    pub(crate) fn forget_device(&self, folder: &str) {
         self.forget_netdevs();
         self.read.borrow_mut().retain(|path, _| !path.starts_with(folder));
         self.links.borrow_mut().clear();
@@ -54,7 +54,7 @@ impl<F: Files> CachedFiles<F> {
     }
 
     /// Forgets what was read of netdevs by name: names move from one to another.
-    pub fn forget_netdevs(&self) {
+    pub(crate) fn forget_netdevs(&self) {
         for path in ["sys/class/net", "run/"] {
             self.read.borrow_mut().retain(|kept, _| !kept.starts_with(path));
             self.links.borrow_mut().retain(|kept, _| !kept.starts_with(path));
@@ -95,7 +95,7 @@ impl<F: Files> Files for CachedFiles<F> {
 }
 
 /// A kernel whose slow answers are kept.
-pub struct CachedKernel<K> {
+pub(crate) struct CachedKernel<K> {
     inner: K,
     ethtool: RefCell<BTreeMap<u32, Answers>>,
     modules: RefCell<BTreeMap<u32, Option<Vec<u8>>>>,
@@ -105,7 +105,7 @@ pub struct CachedKernel<K> {
 
 impl<K: Kernel> CachedKernel<K> {
     /// Keeps the slow answers of `inner`.
-    pub fn new(inner: K) -> Self {
+    pub(crate) fn new(inner: K) -> Self {
         Self {
             inner,
             ethtool: RefCell::default(),
@@ -116,7 +116,7 @@ impl<K: Kernel> CachedKernel<K> {
     }
 
     /// Forgets everything.
-    pub fn forget(&self) {
+    pub(crate) fn forget(&self) {
         self.ethtool.borrow_mut().clear();
         self.modules.borrow_mut().clear();
         self.devlink.borrow_mut().take();
@@ -124,23 +124,23 @@ impl<K: Kernel> CachedKernel<K> {
     }
 
     /// Forgets what is known of one link.
-    pub fn forget_link(&self, index: u32) {
+    pub(crate) fn forget_link(&self, index: u32) {
         self.ethtool.borrow_mut().remove(&index);
         self.modules.borrow_mut().remove(&index);
     }
 
     /// Forgets what is known of all links; their modules stay plugged.
-    pub fn forget_ethtool(&self) {
+    pub(crate) fn forget_ethtool(&self) {
         self.ethtool.borrow_mut().clear();
     }
 
     /// Forgets devlink's answers.
-    pub fn forget_devlink(&self) {
+    pub(crate) fn forget_devlink(&self) {
         self.devlink.borrow_mut().take();
     }
 
     /// Forgets the default routes.
-    pub fn forget_routes(&self) {
+    pub(crate) fn forget_routes(&self) {
         self.routes.borrow_mut().take();
     }
 }

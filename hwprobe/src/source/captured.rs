@@ -12,13 +12,13 @@ use super::kernel::{Answer, DevlinkAnswers, ForeignNamespace, Kernel, Origin, Vf
 use crate::model::Failure;
 
 /// A machine of which only files are left.
-pub struct CapturedKernel<F> {
+pub(crate) struct CapturedKernel<F> {
     files: F,
 }
 
 impl<F: Files> CapturedKernel<F> {
     /// Answers from `files`.
-    pub fn new(files: F) -> Self {
+    pub(crate) fn new(files: F) -> Self {
         Self { files }
     }
 

@@ -16,10 +16,10 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
 use crate::model::Failure;
 
 /// The most that is read of one file, bytes. VPD is at most 32 KiB, text attributes one page.
-pub const READ_LIMIT: usize = 64 * 1024;
+pub(crate) const READ_LIMIT: usize = 64 * 1024;
 
 /// Reads files of a machine.
-pub trait Files {
+pub(crate) trait Files {
     /// The content of a file.
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, Failure>;
 
@@ -84,7 +84,7 @@ pub(crate) fn is_absent(errno: i32) -> bool {
 
 /// Real files: the machine's own, or a tree that was captured from another one.
 #[derive(Debug)]
-pub struct RootedFiles {
+pub(crate) struct RootedFiles {
     roots: Roots,
 }
 
@@ -98,12 +98,12 @@ enum Roots {
 
 impl RootedFiles {
     /// The running machine.
-    pub fn live() -> Self {
+    pub(crate) fn live() -> Self {
         Self { roots: Roots::Live }
     }
 
     /// A captured tree: `dir` holds `sys` (and `proc`, `run`), or is a `sys` itself.
-    pub fn captured(dir: &Path) -> io::Result<Self> {
+    pub(crate) fn captured(dir: &Path) -> io::Result<Self> {
         let nested = dir.join("sys");
         if nested.is_dir() {
             let (sys, all) = (File::open(nested)?, File::open(dir)?);

@@ -14,7 +14,7 @@ use crate::model::{Failure, NamespaceRef};
 pub type Answer<T> = Result<T, Failure>;
 
 /// Asks the kernel. Every call is a question; none changes anything.
-pub trait Kernel {
+pub(crate) trait Kernel {
     /// Where answers come from, for people: `netlink` or `sysfs`.
     fn origin(&self) -> Origin;
 
@@ -217,7 +217,7 @@ impl Kernel for KernelAnswers {
 }
 
 /// Asks another kernel and keeps the answers.
-pub struct RecordingKernel<K> {
+pub(crate) struct RecordingKernel<K> {
     inner: K,
     kept: std::cell::RefCell<KernelAnswers>,
 }

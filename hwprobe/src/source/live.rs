@@ -13,14 +13,14 @@ use super::namespaces;
 use crate::model::Failure;
 
 /// The kernel of this machine, in the network namespace of the thread that opened it.
-pub struct LiveKernel {
+pub(crate) struct LiveKernel {
     route: RefCell<Socket>,
     generic: RefCell<Socket>,
 }
 
 impl LiveKernel {
     /// Opens the sockets.
-    pub fn open() -> Result<Self, Error> {
+    pub(crate) fn open() -> Result<Self, Error> {
         Ok(Self {
             route: Socket::open(Family::Route)?.into(),
             generic: Socket::open(Family::Generic)?.into(),

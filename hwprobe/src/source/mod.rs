@@ -9,11 +9,14 @@ mod memory;
 mod namespaces;
 mod recording;
 
-pub use cached::{CachedFiles, CachedKernel};
-pub use captured::CapturedKernel;
+pub(crate) use cached::{CachedFiles, CachedKernel};
+pub(crate) use captured::CapturedKernel;
 pub(crate) use files::value;
-pub use files::{Files, RootedFiles};
-pub use kernel::{DevlinkAnswers, DevlinkDevice, Kernel, KernelAnswers, RecordingKernel, VfioHolder};
-pub use live::LiveKernel;
+pub(crate) use files::{Files, RootedFiles};
+pub use kernel::{
+    Answer, DevlinkAnswers, DevlinkDevice, ForeignNamespace, KernelAnswers, Origin, VfioHolder,
+};
+pub(crate) use kernel::{Kernel, RecordingKernel};
+pub(crate) use live::LiveKernel;
 pub use memory::FileTree;
-pub use recording::RecordingFiles;
+pub(crate) use recording::RecordingFiles;

@@ -7,19 +7,19 @@ use super::memory::{FileTree, resolve};
 use crate::model::Failure;
 
 /// Files that are read through to `inner` and kept.
-pub struct RecordingFiles<F> {
+pub(crate) struct RecordingFiles<F> {
     inner: F,
     tree: RefCell<FileTree>,
 }
 
 impl<F: Files> RecordingFiles<F> {
     /// Records what is read of `inner`.
-    pub fn new(inner: F) -> Self {
+    pub(crate) fn new(inner: F) -> Self {
         Self { inner, tree: RefCell::new(FileTree::default()) }
     }
 
     /// What was read so far.
-    pub fn tree(&self) -> FileTree {
+    pub(crate) fn tree(&self) -> FileTree {
         self.tree.borrow().clone()
     }
 
