@@ -9,6 +9,8 @@ pub mod model;
 #[cfg(feature = "probe")]
 mod derive;
 #[cfg(feature = "probe")]
+mod difference;
+#[cfg(feature = "probe")]
 pub mod pci_names;
 #[cfg(feature = "probe")]
 mod probe;
@@ -28,6 +30,7 @@ mod watch;
 #[cfg(feature = "probe")]
 pub use self::{
     derive::relation,
+    difference::{Difference, FieldChange, differences, field_changes},
     probe::{Probe, ProbeError, protections},
     scan::is_named,
     settings::{ProbeSettings, RememberedProtection},

@@ -149,11 +149,7 @@ impl Scan<'_> {
         base.generation.device = self.files.inode(&function.folder);
         base.bus = Some(bus_of(&function.folder));
         base.pci = Some(function.pci.clone());
-        base.driver = function.driver.clone().map(|name| {
-            let mut driver = Driver::default();
-            driver.name = name;
-            driver
-        });
+        base.driver = function.driver.clone().map(named_driver);
         base.numa_node = read::pci::numa_node(self.files, &function.folder, &mut function.failures);
         base.local_cpus =
             keep(self.files.text(&format!("{}/local_cpulist", function.folder)), &mut function.failures);
@@ -175,7 +171,9 @@ impl Scan<'_> {
             let mut nic = base.clone();
             self.netdev(&mut nic, link);
             if device.bus.kind != "pci" {
+                // virtio and auxiliary devices have a driver of their own above the function's.
                 nic.bus = Some(device.bus.clone());
+                nic.driver = self.driver(&device.folder, &mut nic.failures);
             }
             if device.bus.kind == "auxiliary" {
                 nic.kind = NicKind::SubFunction;
@@ -232,12 +230,7 @@ impl Scan<'_> {
         let mut nic = Nic::new(base.clone(), bus_kind(&device.bus.kind));
         nic.bus = Some(device.bus.clone());
         nic.generation.device = self.files.inode(&device.folder);
-        let driver = keep(self.files.link_name(&format!("{}/driver", device.folder)), &mut nic.failures);
-        nic.driver = driver.map(|name| {
-            let mut driver = Driver::default();
-            driver.name = name;
-            driver
-        });
+        nic.driver = self.driver(&device.folder, &mut nic.failures);
         let mut numa_failures = Vec::new();
         nic.numa_node = read::pci::numa_node(self.files, &device.folder, &mut numa_failures);
         nic.rdma = rdma.cloned().unwrap_or_default();
@@ -255,6 +248,11 @@ impl Scan<'_> {
             seen.insert(nic.id.clone());
         }
         nic
+    }
+
+    /// The driver bound to the device in `folder`.
+    fn driver(&self, folder: &str, failures: &mut Vec<Failure>) -> Option<Driver> {
+        keep(self.files.link_name(&format!("{folder}/driver")), failures).map(named_driver)
     }
 
     /// Links that software makes.
@@ -483,6 +481,12 @@ impl Scan<'_> {
         }
         nodes
     }
+}
+
+fn named_driver(name: String) -> Driver {
+    let mut driver = Driver::default();
+    driver.name = name;
+    driver
 }
 
 /// The netdev that is the function's own: not a representor, the lowest port.

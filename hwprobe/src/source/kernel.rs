@@ -224,13 +224,13 @@ pub(crate) struct RecordingKernel<K> {
 
 impl<K: Kernel> RecordingKernel<K> {
     /// Records the answers of `inner`.
-    pub fn new(inner: K) -> Self {
+    pub(crate) fn new(inner: K) -> Self {
         let kept = KernelAnswers::new(inner.origin()).into();
         Self { inner, kept }
     }
 
     /// What was answered so far.
-    pub fn answers(&self) -> KernelAnswers {
+    pub(crate) fn answers(&self) -> KernelAnswers {
         self.kept.borrow().clone()
     }
 }
