@@ -151,7 +151,7 @@ pub struct Link {
     /// Programs attached at the XDP hook; absent when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub xdp: Option<Xdp>,
-    /// How many virtual functions are enabled; absent when the device has none to give.
+    /// How many virtual functions are enabled; absent on links without a device behind them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub num_vf: Option<u32>,
     /// The virtual functions as their PF knows them.

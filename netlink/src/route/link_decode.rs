@@ -143,7 +143,7 @@ fn set(link: &mut Link, attribute: LinkAttribute) {
         LinkAttribute::IfAlias(text) => link.alias = Some(text),
         LinkAttribute::Xdp(attributes) => link.xdp = xdp(attributes),
         LinkAttribute::NumVf(value) => link.num_vf = Some(value),
-        LinkAttribute::DevlinkPort(attributes) => link.devlink_port = Some(devlink_port(attributes)),
+        LinkAttribute::DevlinkPort(attributes) => link.devlink_port = devlink_port(attributes),
         LinkAttribute::NetnsImmutable(value) => link.netns_immutable = Some(value),
         LinkAttribute::NewNetnsId(value) => link.new_netnsid = Some(value),
         LinkAttribute::NewIfIndex(value) => link.new_index = u32::try_from(value).ok(),
@@ -185,7 +185,8 @@ fn xdp(attributes: Vec<LinkXdp>) -> Option<Xdp> {
     (xdp.attached != 0).then_some(xdp)
 }
 
-fn devlink_port(attributes: Vec<DevlinkPort>) -> DevlinkPortHandle {
+/// The kernel sends an empty nest for a link without a port.
+fn devlink_port(attributes: Vec<DevlinkPort>) -> Option<DevlinkPortHandle> {
     let mut port = DevlinkPortHandle::default();
     for attribute in attributes {
         match attribute {
@@ -195,7 +196,7 @@ fn devlink_port(attributes: Vec<DevlinkPort>) -> DevlinkPortHandle {
             _ => {}
         }
     }
-    port
+    (!port.device.is_empty()).then_some(port)
 }
 
 fn addr_gen_mode(af_spec: &Attribute<'_>) -> Result<Option<AddrGenMode>, Malformed> {
