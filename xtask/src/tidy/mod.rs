@@ -27,13 +27,6 @@ pub(crate) struct Arguments {
     lab: bool,
 }
 
-/// What to do about generated files.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum GeneratedFiles {
-    /// Make them anew and compare.
-    Compare,
-}
-
 /// Arguments of `cargo check` for what must also build alone: the model without the probe
 /// (docs/decisions/0003), and the contract that uses nothing more.
 pub(crate) const BUILT_ALONE: [&[&str]; 2] =
@@ -42,7 +35,7 @@ pub(crate) const BUILT_ALONE: [&[&str]; 2] =
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let workspace = Workspace::load()?;
     let mut findings = licences(&workspace)?;
-    findings.extend(check(&workspace, GeneratedFiles::Compare)?);
+    findings.extend(check(&workspace)?);
     let (blocks, lab_blocks) = blocks(&workspace)?;
     let wanted = blocks.iter().filter(|_| !arguments.no_blocks);
     let wanted = wanted.chain(lab_blocks.iter().filter(|_| arguments.lab && !arguments.no_blocks));
@@ -56,16 +49,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 /// Everything that only reads: each finding is one line, an empty list is tidy.
-pub(crate) fn check(workspace: &Workspace, generated: GeneratedFiles) -> Result<Vec<String>> {
+pub(crate) fn check(workspace: &Workspace) -> Result<Vec<String>> {
     let files = workspace.files()?;
     let members = workspace.members();
     let mut findings = arrows::check(&members);
     findings.extend(file_names::check(&files));
     findings.extend(unsafe_code::check(workspace, &members, &files)?);
     findings.extend(traces::check(workspace, &files)?);
-    match generated {
-        GeneratedFiles::Compare => findings.extend(codegen::outdated(workspace)?),
-    }
+    findings.extend(codegen::outdated(workspace));
     for (path, lines) in file_names::long(workspace, &files)? {
         output::line(&format!("warning: {} has {lines} lines: is it one noun?", path.display()));
     }

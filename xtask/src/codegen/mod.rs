@@ -1,0 +1,77 @@
+//! `cargo xtask codegen`: the files that are written by a program, and whether they are up to date.
+
+mod openapi;
+mod pci_names;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+
+use crate::output;
+use crate::workspace::Workspace;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Write nothing; fail when a file is not what it should be.
+    #[arg(long)]
+    check: bool,
+}
+
+/// One file as it should be.
+struct Generated {
+    /// Relative to the root.
+    path: PathBuf,
+    content: String,
+}
+
+/// Each makes its files from what the workspace holds; one that cannot never hides the others.
+const GENERATORS: [fn(&Workspace) -> Result<Vec<Generated>>; 2] = [pci_names::generate, openapi::generate];
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let workspace = Workspace::load()?;
+    if arguments.check {
+        let outdated = outdated(&workspace);
+        outdated.iter().for_each(|finding| output::failure(finding));
+        return Ok(if outdated.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    let mut failed = false;
+    for generate in GENERATORS {
+        match generate(&workspace) {
+            Ok(files) => write(&workspace, &files)?,
+            Err(error) => {
+                output::failure(&format!("{error:#}"));
+                failed = true;
+            }
+        }
+    }
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn write(workspace: &Workspace, files: &[Generated]) -> Result<()> {
+    for file in files.iter().filter(|file| differs(workspace, file)) {
+        std::fs::write(workspace.root.join(&file.path), &file.content)
+            .with_context(|| format!("write {}", file.path.display()))?;
+        output::line(&format!("wrote {} ({} kB)", file.path.display(), file.content.len().div_ceil(1000)));
+    }
+    Ok(())
+}
+
+/// One line for each generated file that is missing or not what it should be, and for each that
+/// cannot be made.
+pub(crate) fn outdated(workspace: &Workspace) -> Vec<String> {
+    let findings = GENERATORS.iter().flat_map(|generate| match generate(workspace) {
+        Ok(files) => {
+            let outdated = files.into_iter().filter(|file| differs(workspace, file));
+            outdated
+                .map(|file| format!("{} is out of date: run cargo xtask codegen", file.path.display()))
+                .collect()
+        }
+        Err(error) => vec![format!("codegen: {error:#}")],
+    });
+    findings.collect()
+}
+
+fn differs(workspace: &Workspace, file: &Generated) -> bool {
+    std::fs::read(workspace.root.join(&file.path)).ok().as_deref() != Some(file.content.as_bytes())
+}
