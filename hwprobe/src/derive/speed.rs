@@ -37,10 +37,12 @@ pub(crate) fn class(mbps: Option<SpeedMbps>, thresholds: &SpeedThresholds) -> Sp
 
 fn port_speed(nic: &Nic) -> Option<PortSpeed> {
     let link = nic.link.as_ref();
-    if let Some(mbps) = link.and_then(|link| link.speed_mbps) {
-        let driver = nic.driver.as_ref().map(|driver| driver.name.as_str());
-        let source = if driver == Some("vmxnet3") { SpeedSource::Nominal } else { SpeedSource::Link };
-        return Some(PortSpeed { mbps, source });
+    let told = link.and_then(|link| link.speed_mbps);
+    // Emulated and some real NICs name a speed while nothing runs.
+    let runs = link.is_some_and(|link| link.admin_up && link.carrier != Some(false));
+    let constant = nic.driver.as_ref().is_some_and(|driver| driver.name == "vmxnet3");
+    if let Some(mbps) = told.filter(|_| runs && !constant) {
+        return Some(PortSpeed { mbps, source: SpeedSource::Link });
     }
     let ports = nic.rdma.iter().flat_map(|device| &device.ports);
     let rate =
@@ -50,6 +52,9 @@ fn port_speed(nic: &Nic) -> Option<PortSpeed> {
     }
     if let Some(mbps) = link.and_then(|link| link.supported_speed_mbps) {
         return Some(PortSpeed { mbps, source: SpeedSource::SupportedModes });
+    }
+    if let Some(mbps) = told {
+        return Some(PortSpeed { mbps, source: SpeedSource::Nominal });
     }
     // A VF has whatever its PF has, not what the chip could do.
     if nic.kind != NicKind::Physical {
@@ -68,7 +73,7 @@ mod tests {
     fn nic(speed: u32, pcie: (PcieSpeed, u8)) -> Nic {
         let mut nic = Nic::new(NicId::new("0000:01:00.0"), NicKind::Physical);
         let mut link = LinkFacts::new(1500, 1);
-        link.speed_mbps = SpeedMbps::new(speed);
+        (link.speed_mbps, link.admin_up, link.carrier) = (SpeedMbps::new(speed), true, Some(true));
         nic.link = Some(link);
         let mut pci = PciFunction::new("0000:01:00.0".parse().unwrap());
         pci.link = PcieLink::new(pcie.0, pcie.1);

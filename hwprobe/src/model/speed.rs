@@ -84,7 +84,7 @@ pub enum SpeedSource {
     DeviceTable,
     /// A VF that does not say: its PF's speed.
     PhysicalFunction,
-    /// A constant in the driver (vmxnet3): no measure of anything.
+    /// What the driver says without a running link, or a constant in it (vmxnet3): no measure of anything.
     Nominal,
     /// Nobody says. Never guessed.
     Unknown,
