@@ -25,8 +25,10 @@ struct Generated {
     content: String,
 }
 
+type Generator = fn(&Workspace) -> Result<Vec<Generated>>;
+
 /// Each makes its files from what the workspace holds; one that cannot never hides the others.
-const GENERATORS: [fn(&Workspace) -> Result<Vec<Generated>>; 2] = [pci_names::generate, openapi::generate];
+const GENERATORS: [Generator; 2] = [pci_names::generate, openapi::generate];
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let workspace = Workspace::load()?;
