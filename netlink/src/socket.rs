@@ -404,3 +404,6 @@ impl Raw {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,12 @@
 //! Links on the real kernel, with `ip -d -j link` as the witness.
 //!
 //! REQUIRES: root (network namespaces); kinds veth, bridge, vxlan, macvlan, tun, ifb.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code outside of test functions"
+)]
 
 mod harness;
 

@@ -1,6 +1,12 @@
 //! What the tests on the real kernel share: private namespaces, the witnesses `ip`, `ethtool`
 //! and `devlink`, comparisons that can fail.
 #![allow(dead_code, unreachable_pub, reason = "each test file is a crate of its own and uses a part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code outside of test functions"
+)]
 
 pub mod compare;
 pub mod ethtool_words;
