@@ -1,0 +1,57 @@
+//! How a value lies in the store: one version byte, then JSON.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Version of the values that this program writes.
+const VERSION: u8 = 1;
+
+/// Why a value cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RecordError {
+    /// It is empty.
+    #[error("the value is empty")]
+    Empty,
+    /// A newer program wrote it.
+    #[error("the value has version {0}, this program knows {VERSION}")]
+    Newer(u8),
+    /// It is not what it should be.
+    #[error("the value cannot be read")]
+    Json(#[from] serde_json::Error),
+}
+
+/// A value as bytes.
+pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, RecordError> {
+    let mut bytes = vec![VERSION];
+    serde_json::to_writer(&mut bytes, value)?;
+    Ok(bytes)
+}
+
+/// A value from bytes.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
+    match bytes.split_first() {
+        None => Err(RecordError::Empty),
+        Some((&VERSION, json)) => Ok(serde_json::from_slice(json)?),
+        Some((version, _)) => Err(RecordError::Newer(*version)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RecordError, decode, encode};
+
+    #[test]
+    fn value_reads_back_and_its_first_byte_is_the_version() {
+        let bytes = encode(&["a", "b"]).unwrap();
+
+        assert_eq!(bytes[0], 1);
+        assert_eq!(decode::<Vec<String>>(&bytes).unwrap(), ["a", "b"]);
+    }
+
+    #[test]
+    fn value_of_a_newer_program_and_nonsense_are_told_apart() {
+        assert!(matches!(decode::<String>(&[2, b'"', b'"']), Err(RecordError::Newer(2))));
+        assert!(matches!(decode::<String>(&[1, b'x']), Err(RecordError::Json(_))));
+        assert!(matches!(decode::<String>(&[]), Err(RecordError::Empty)));
+    }
+}
