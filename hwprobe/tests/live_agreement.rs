@@ -1,0 +1,16 @@
+//! This machine's inventory agrees with `ip`, `ethtool`, `lspci` and `devlink`.
+
+mod agreement;
+
+use hwprobe::{Probe, ProbeSettings};
+
+#[test]
+fn every_nic_of_this_machine_agrees_with_the_tools() {
+    let inventory = Probe::live(ProbeSettings::default()).unwrap().inventory();
+
+    let (compared, differences) = agreement::compare(&inventory);
+
+    assert_eq!(differences, Vec::<String>::new());
+    assert!(compared["ip"] > 20, "{compared:?}");
+    assert!(compared["ethtool"] > 10, "{compared:?}");
+}
