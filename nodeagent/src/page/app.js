@@ -51,8 +51,10 @@ function drawList() {
       const details = h('details', { class: 'group', 'data-group': section.id },
         h('summary', {}, h('h2', {}, section.title), ' ', h('span', { class: 'number muted' })),
         h('div', { class: 'frame' }, nicHead(), h('div', { class: 'list', role: 'list', 'aria-label': section.title })));
-      // Only what the person folds is remembered; what a filter opens is not.
-      details.querySelector('summary').addEventListener('click', () => folds.set(section.id, !details.open));
+      // What the person folds is remembered; what a filter opens is not.
+      details.addEventListener('toggle', () => {
+        if (String(details.open) !== details.dataset.drawn) folds.set(section.id, details.open);
+      });
       fill(details, section, asked);
       return details;
     },
@@ -71,6 +73,7 @@ function drawList() {
 
 function fill(details, section, asked) {
   details.open = asked ? true : folds.get(section.id) ?? section.open;
+  details.dataset.drawn = String(details.open);
   details.querySelector('.number').textContent = section.rows.length;
   reconcile(details.querySelector('.list'), section.rows, {
     key: ({ nic }) => nic.id,

@@ -182,7 +182,7 @@ function use(nic) {
   }
   if (nic.held) marks.push(h('span', { class: 'mark held' }, 'held'), h('span', { class: 'muted', title: words.holder(nic.held) }, words.holder(nic.held, true)));
   for (const reason of nic.secondary.reasons ?? []) {
-    if (reason === 'enslaved') marks.push(h('span', { class: 'muted' }, `slave of ${nic.stacking?.master ?? 'another link'}`));
+    if (reason === 'enslaved' && nic.held?.by !== 'master') marks.push(h('span', { class: 'muted' }, `slave of ${nic.stacking?.master ?? 'another link'}`));
     if (reason === 'excluded') marks.push(h('span', { class: 'muted' }, 'excluded by the configuration'));
   }
   return marks;

@@ -21,17 +21,19 @@ export function showNode({ node, nics, gpus, warnings }) {
 
   const sum = (member) => nics.reduce((total, nic) => total + (nic.sriov?.capacity[member] ?? 0), 0);
   const hardware = nics.filter((nic) => nic.hardware);
-  const vfs = hardware.filter((nic) => nic.kind === 'virtualFunction').length;
-  const secondary = nics.filter((nic) => nic.secondary.isSecondary && nic.kind !== 'virtualFunction').length;
+  const ids = new Set(nics.map(({ id }) => id));
+  const isVf = (nic) => nic.vf !== undefined && ids.has(nic.vf.pf);
+  const own = hardware.filter((nic) => !isVf(nic) && nic.kind !== 'representor').length;
+  const secondary = nics.filter((nic) => nic.secondary.isSecondary && !isVf(nic)).length;
   const basis = node.uplink.basis;
   const tiles = [
-    { key: 'nics', value: hardware.length - vfs, text: 'NICs', note: `${words.count(nics.length - hardware.length, 'virtual link')}` },
-    { key: 'secondary', value: secondary, text: 'for pods', note: 'secondary NICs' },
+    { key: 'nics', value: own, text: own === 1 ? 'NIC' : 'NICs', note: `${words.count(nics.length - hardware.length, 'virtual link')}` },
+    { key: 'secondary', value: secondary, text: 'for pods', note: secondary === 1 ? 'secondary NIC' : 'secondary NICs' },
     sum('total') > 0 && { key: 'vfs', value: sum('free') + sum('creatable'), text: 'VFs to give', note: [[sum('free'), 'free'], [sum('creatable'), 'can be made'], [sum('held'), 'held']].filter(([number]) => number > 0).map(([number, word]) => `${number} ${word}`).join(', ') || 'none left' },
     gpus.length > 0 && { key: 'gpus', value: gpus.length, text: gpus.length === 1 ? 'GPU' : 'GPUs', note: words.count(node.numaNodes?.length ?? 1, 'NUMA node') },
     { key: 'warnings', value: warnings.length, text: warnings.length === 1 ? 'warning' : 'warnings', note: warnings.length > 0 ? 'see below' : 'all is well', look: warnings.length > 0 ? 'caution' : '' },
     { key: 'uplink', value: node.uplink.protected.length, text: 'protected', note: words.uplink(basis), look: basis === 'unknown' ? 'caution' : '' },
-    { key: 'iommu', value: node.iommu.enabled ? 'on' : 'off', text: 'IOMMU', note: node.iommu.enabled ? 'VFs can go to vfio' : 'no VF can go to vfio' },
+    (node.iommu.enabled || sum('total') > 0) && { key: 'iommu', value: node.iommu.enabled ? 'on' : 'off', text: 'IOMMU', note: node.iommu.enabled ? 'VFs can go to vfio' : 'no VF can go to vfio' },
   ].filter(Boolean);
   reconcile(byId('tiles'), tiles, {
     key: ({ key }) => key,
