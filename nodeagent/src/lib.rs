@@ -1,1 +1,37 @@
-//! Placeholder.
+//! The node agent multi-nicd: configuration, inventory cache, REST API.
+//!
+//! One std thread reads the machine when the kernel says that something changed; tokio serves what it published.
+//! Nothing here has a timer while nobody is connected, so an idle agent does nothing at all.
+//!
+//! ```no_run
+//! use clap::Parser;
+//! use nodeagent::{Cli, Config};
+//!
+//! let cli = Cli::parse_from(["multi-nicd", "--standalone"]);
+//! nodeagent::run(Config::resolve(&cli)?)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod agent;
+mod cli;
+mod clock;
+mod config;
+mod health;
+mod inventory;
+mod logging;
+mod memory;
+mod metrics;
+mod nearest;
+mod page;
+mod rest;
+mod serve;
+mod systemd;
+
+pub use agent::{AgentError, run};
+pub use cli::{Cli, Command, Machine};
+pub use config::{
+    Config, ConfigError, DeviceClass, Limits, LogFormat, LogLevel, PciId, ReprobeInterval, Settings,
+    default_file,
+};
+pub use inventory::cache::CacheError;
+pub use rest::openapi_document;

@@ -1,1 +1,45 @@
-fn main() {}
+//! The executable multi-nicd.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use nodeagent::{Cli, Command, Config};
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // `{:#}` shows every cause on one line.
+            let _ = writeln!(io::stderr(), "multi-nicd: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> anyhow::Result<()> {
+    if cli.print_default {
+        return print(&nodeagent::default_file());
+    }
+    if cli.command == Some(Command::Openapi) {
+        return print(&nodeagent::openapi_document().context("make the OpenAPI document")?);
+    }
+    if !cli.standalone {
+        bail!("this version works without a cluster only: say --standalone");
+    }
+    Ok(nodeagent::run(Config::resolve(cli)?)?)
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    Ok(io::stdout().lock().write_all(text.as_bytes())?)
+}
+
+/// The reader has seen enough (`| head`).
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<io::Error>().map(io::Error::kind) == Some(io::ErrorKind::BrokenPipe)
+    };
+    error.chain().any(io)
+}

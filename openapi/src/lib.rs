@@ -1,1 +1,39 @@
-//! Placeholder.
+//! The REST contract of multi-nicd: wire types, the generated document, a typed client.
+//!
+//! The NIC model itself is `hwprobe`'s (docs/decisions/0003); here is what only the API has. The document
+//! `multi-nicd.v1.json` beside this crate is made from the agent's handlers by `multi-nicd openapi`.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), openapi::ClientError> {
+//! let client = openapi::Client::unix("/run/multi-nic/api.sock");
+//! for nic in client.nics("class=high&state=up").await?.nics {
+//!     println!("{} {:?}", nic.label(), nic.speed.mbps);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod classes;
+mod client;
+mod document;
+mod event;
+mod health;
+mod nic_list;
+mod node_view;
+mod problem;
+mod sriov_summary;
+mod topology;
+
+pub use classes::{Classes, DeviceClassMembers, SpeedClassMembers};
+pub use client::{Client, ClientError, EventStream, Tagged};
+pub use document::{Examples, example_inventory};
+pub use event::{Event, EventCause, EventId, EventIdError, EventType, FieldChange};
+pub use health::{Listener, ListenerState, Liveness, Readiness, StoreState, StoreStatus};
+pub use nic_list::{NicList, VfList, WarningList};
+pub use node_view::{Agent, NodeCounts, NodeView};
+pub use problem::{PROBLEM_MEDIA_TYPE, Problem, ProblemCode};
+pub use sriov_summary::{SriovPf, SriovSummary, SriovTotals};
+pub use topology::{Topology, TopologyNic};
+
+/// The OpenAPI 3.1 document of the API, as it is checked in.
+pub const DOCUMENT: &str = include_str!("../multi-nicd.v1.json");

@@ -1,0 +1,189 @@
+//! The agent: puts its parts together, waits for the end, takes them apart.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use hwprobe::ProbeSettings;
+use openapi::StoreState;
+use store::{Identity, Lock, LockError, Store, StoreError};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use crate::cli::Machine;
+use crate::clock::rfc3339;
+use crate::config::Config;
+use crate::health::Health;
+use crate::inventory::cache::{Cache, CacheError, CacheParts};
+use crate::inventory::events::EventLog;
+use crate::memory::Memory;
+use crate::metrics::Metrics;
+use crate::rest::{RestState, Shared, router};
+use crate::serve::Server;
+use crate::{logging, systemd};
+
+/// How long open connections may take to end.
+const FAREWELL: Duration = Duration::from_millis(1200);
+
+/// Why the agent cannot run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AgentError {
+    /// Another agent has the state folder.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The store must not be touched.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The machine cannot be read.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// No runtime, or no signals.
+    #[error("start the servers")]
+    Runtime(#[source] std::io::Error),
+}
+
+/// Runs the agent until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When it cannot begin. Once begun, it goes on with what works.
+pub fn run(config: Config) -> Result<(), AgentError> {
+    logging::start(config.settings.log_format, config.settings.log_level);
+    raise_descriptor_limit();
+    let health = Arc::new(Health::new());
+    let (_lock, memory) = remember(&config, &health)?;
+    let started = SystemTime::now();
+    let log = Arc::new(EventLog::new(epoch(started)));
+    let metrics = Arc::new(Metrics::new());
+    let newest = watch::Sender::new(None);
+    let settings = &config.settings;
+    let cache = Cache::start(CacheParts {
+        machine: config.machine.clone(),
+        settings: ProbeSettings {
+            thresholds: settings.thresholds,
+            protected: settings.protected.clone(),
+            excluded: settings.excluded.clone(),
+            api_servers: settings.api_servers.clone(),
+            node_addresses: settings.node_addresses.clone(),
+            ..ProbeSettings::default()
+        },
+        reprobe: settings.reprobe_interval.duration(),
+        memory,
+        log: Arc::clone(&log),
+        newest: newest.clone(),
+        health: Arc::clone(&health),
+        metrics: Arc::clone(&metrics),
+    })?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_stack_size(1024 * 1024)
+        .thread_name("rest")
+        .enable_all()
+        .build()
+        .map_err(AgentError::Runtime)?;
+    let (close, closing) = watch::channel(false);
+    let shared = Shared {
+        settings: settings.clone(),
+        agent: openapi::Agent {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            epoch: log.epoch().to_owned(),
+            standalone: true,
+            started: rfc3339(started),
+        },
+        newest: newest.subscribe(),
+        events: log,
+        health: Arc::clone(&health),
+        metrics: Arc::clone(&metrics),
+        streams: Arc::new(Semaphore::new(settings.limits.event_streams as usize)),
+        closing: closing.clone(),
+    };
+    let (alive, ended) = mpsc::channel(1);
+    let server = Server {
+        router: router(RestState(Arc::new(shared))),
+        limits: settings.limits.clone(),
+        health,
+        metrics,
+        cache: cache.handle.clone(),
+        closing,
+        alive,
+    };
+    let served = runtime.block_on(serve(&config, server, close, ended));
+    // Connections that did not end in time are cut off here.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    cache.stop();
+    tracing::info!("ended");
+    served.map_err(AgentError::Runtime)
+}
+
+/// Opens the listeners, waits for the signal, and lets everything end.
+async fn serve(
+    config: &Config,
+    server: Server,
+    close: watch::Sender<bool>,
+    mut ended: mpsc::Receiver<()>,
+) -> std::io::Result<()> {
+    // Before anybody is told that we are ready: a signal right after that must not kill.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    server.listen_unix(&config.run_dir).await;
+    server.listen_tcp(&config.settings.listen).await;
+    drop(server);
+    systemd::notify("READY=1\nSTATUS=serving the inventory");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("ending");
+    systemd::notify("STOPPING=1");
+    close.send_replace(true);
+    if tokio::time::timeout(FAREWELL, ended.recv()).await.is_err() {
+        tracing::info!("some clients did not leave; cutting them off");
+    }
+    Ok(())
+}
+
+/// Takes the state folder and opens the store. A folder that cannot be written costs the memory, not the agent.
+fn remember(config: &Config, health: &Arc<Health>) -> Result<(Option<Lock>, Memory), AgentError> {
+    let health = Arc::clone(health);
+    if config.machine != Machine::Live {
+        return Ok((None, Memory::none(StoreState::NotUsed, None, health)));
+    }
+    let without = |error: &(dyn std::error::Error + 'static), health| {
+        tracing::warn!(
+            error = chain(error),
+            "there is no store; what is learnt now is forgotten with the process"
+        );
+        Memory::none(StoreState::Unavailable, Some(chain(error)), health)
+    };
+    let lock = match Lock::acquire(&config.state_dir) {
+        Ok(lock) => lock,
+        Err(held @ LockError::Held { .. }) => return Err(held.into()),
+        Err(unusable) => return Ok((None, without(&unusable, health))),
+    };
+    match Store::open(&config.state_dir, &Identity::of_this_machine()) {
+        Ok((store, opening)) => Ok((Some(lock), Memory::in_store(store, &opening, health))),
+        Err(refused @ (StoreError::Newer { .. } | StoreError::InUse { .. })) => Err(refused.into()),
+        Err(unusable) => Ok((Some(lock), without(&unusable, health))),
+    }
+}
+
+/// Names this run: the time it started, in hexadecimal microseconds.
+fn epoch(started: SystemTime) -> String {
+    format!("{:x}", started.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros())
+}
+
+/// Thousands of connections need as many descriptors: takes what the hard limit allows.
+fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) }
+    });
+    if let Err(error) = raised {
+        tracing::warn!(%error, "raise the limit of open files");
+    }
+}
+
+/// An error with everything behind it, on one line.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -1,0 +1,102 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{LogFormat, LogLevel, ReprobeInterval};
+
+/// The node agent of Multi-NIC: knows this machine's NICs and tells over a REST API.
+#[derive(Debug, Parser)]
+#[command(name = "multi-nicd", version, max_term_width = 100)]
+pub struct Cli {
+    /// Runs without a cluster. Required for now: this version has no other mode.
+    #[arg(long)]
+    pub standalone: bool,
+    /// Folder of the configuration; `agent.yaml` in it is read when it exists.
+    #[arg(long, value_name = "DIR", default_value = "/etc/multi-nic")]
+    pub config: PathBuf,
+    /// TCP address to offer the API on (instead of `listen` in agent.yaml); may be given several times.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Vec<SocketAddr>,
+    /// Offers the API on the Unix socket only.
+    #[arg(long, conflicts_with = "listen")]
+    pub no_tcp: bool,
+    /// Further name that the Host header of a request may have; may be given several times.
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = host)]
+    pub allowed_host: Vec<String>,
+    /// Folder of the durable memory.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/multi-nic")]
+    pub state_dir: PathBuf,
+    /// Folder of the Unix socket `api.sock`.
+    #[arg(long, value_name = "DIR", default_value = "/run/multi-nic")]
+    pub run_dir: PathBuf,
+    /// Seconds between two full readings of the machine, or `off`.
+    #[arg(long, value_name = "SECONDS|off", value_parser = interval)]
+    pub reprobe_interval: Option<ReprobeInterval>,
+    /// Least grave level that is logged.
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    pub log_level: Option<LogLevel>,
+    /// Form of the log.
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+    /// Shows the machine whose /sys and /proc are captured below DIR, not this one.
+    #[arg(long, value_name = "DIR", conflicts_with = "replay")]
+    pub root: Option<PathBuf>,
+    /// Shows the machine that `hwprobe snapshot` recorded in FILE, not this one.
+    #[arg(long, value_name = "FILE")]
+    pub replay: Option<PathBuf>,
+    /// Prints the default agent.yaml and ends.
+    #[arg(long)]
+    pub print_default: bool,
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do instead of serving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Prints the OpenAPI document of the REST API.
+    Openapi,
+}
+
+/// Which machine the agent shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Machine {
+    /// The one it runs on.
+    Live,
+    /// A captured tree of /sys and /proc.
+    Tree(PathBuf),
+    /// A recording of `hwprobe snapshot`.
+    Recording(PathBuf),
+}
+
+impl Cli {
+    /// Which machine to show.
+    pub fn machine(&self) -> Machine {
+        match (&self.root, &self.replay) {
+            (Some(root), _) => Machine::Tree(root.clone()),
+            (None, Some(file)) => Machine::Recording(file.clone()),
+            (None, None) => Machine::Live,
+        }
+    }
+}
+
+fn host(text: &str) -> Result<String, String> {
+    if crate::rest::is_host(text) {
+        Ok(text.to_lowercase())
+    } else {
+        Err("want HOST or HOST:PORT".to_owned())
+    }
+}
+
+fn interval(text: &str) -> Result<ReprobeInterval, String> {
+    ReprobeInterval::parse(text).ok_or_else(|| format!("want {}", ReprobeInterval::ALLOWED))
+}
+
+fn level(text: &str) -> Result<LogLevel, String> {
+    let found = LogLevel::ALL.iter().find(|(name, _)| *name == text);
+    found.map(|(_, level)| *level).ok_or_else(|| "want error, warn, info, debug or trace".to_owned())
+}

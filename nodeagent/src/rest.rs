@@ -1,0 +1,124 @@
+//! The REST API.
+
+mod classes;
+mod conditional;
+mod document;
+mod events;
+mod fields;
+mod host;
+mod layer;
+mod nic_filter;
+mod nics;
+mod overview;
+mod pages;
+mod probes;
+mod problem;
+mod query;
+mod state;
+
+pub(crate) use host::is_host;
+pub(crate) use layer::Entrance;
+pub(crate) use state::{RestState, Shared};
+
+use axum::http::Uri;
+use axum::routing::get;
+use openapi::{Problem, ProblemCode};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use problem::{Refusal, shown};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Multi-NIC node agent",
+        description = "What NICs a node has, how fast each is and how we know, and what SR-IOV capacity is left. Reads only. Every answer about hardware has an ETag; every error is a problem document (RFC 9457).",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    servers((url = "/", description = "The agent that serves this document")),
+    tags(
+        (name = "hardware", description = "The machine's NICs and what is near them"),
+        (name = "agent", description = "The agent itself"),
+    )
+)]
+struct Document;
+
+/// Every route with its part of the document.
+fn routes() -> OpenApiRouter<RestState> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(overview::node))
+        .routes(routes!(nics::list))
+        .routes(routes!(nics::show))
+        .routes(routes!(nics::vfs))
+        .routes(routes!(overview::sriov))
+        .routes(routes!(overview::topology))
+        .routes(routes!(classes::list))
+        .routes(routes!(overview::warnings))
+        .routes(routes!(overview::inventory))
+        .routes(routes!(events::stream))
+        .routes(routes!(probes::live))
+        .routes(routes!(probes::ready))
+        .routes(routes!(probes::metrics))
+        .routes(routes!(pages::document))
+        .route("/", get(pages::index))
+        .route("/page/{file}", get(pages::asset))
+        .route("/docs", get(pages::docs_folder))
+        .route("/docs/", get(pages::docs_index))
+        .route("/docs/{file}", get(pages::docs_asset))
+}
+
+/// Paths that a mistyped one may have meant.
+const PATHS: &[&str] = &[
+    "/",
+    "/docs/",
+    "/livez",
+    "/metrics",
+    "/openapi.json",
+    "/readyz",
+    "/v1/classes",
+    "/v1/events",
+    "/v1/inventory",
+    "/v1/nics",
+    "/v1/nics/{id}",
+    "/v1/nics/{id}/vfs",
+    "/v1/node",
+    "/v1/sriov",
+    "/v1/topology",
+    "/v1/warnings",
+];
+
+/// The whole API as a service.
+pub(crate) fn router(state: RestState) -> axum::Router {
+    let (router, _) = routes().split_for_parts();
+    router
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(axum::middleware::from_fn_with_state(state.clone(), layer::guard))
+        .with_state(state)
+}
+
+/// The OpenAPI document, as it is to be checked in.
+///
+/// # Errors
+/// When the example inventory no longer fits the model.
+pub fn openapi_document() -> Result<String, serde_json::Error> {
+    document::complete(&routes().into_openapi())
+}
+
+async fn unknown_path(uri: Uri) -> Refusal {
+    let mut problem = Problem::new(ProblemCode::UnknownPath)
+        .detail(format!("this API has no path `{}`", shown(uri.path())));
+    let near = crate::nearest::nearest(uri.path(), PATHS.iter().copied());
+    problem.nearest = near.into_iter().map(str::to_owned).collect();
+    problem.allowed = PATHS.iter().map(|path| (*path).to_owned()).collect();
+    Refusal(Box::new(problem))
+}
+
+async fn wrong_method(uri: Uri, method: axum::http::Method) -> Refusal {
+    let detail = format!("`{}` does not take {}", shown(uri.path()), shown(method.as_str()));
+    let mut problem = Problem::new(ProblemCode::MethodNotAllowed).detail(detail);
+    // axum's `Allow` says the same; every path here is for reading.
+    problem.allowed = vec!["GET".to_owned(), "HEAD".to_owned()];
+    Refusal(Box::new(problem))
+}

@@ -1,0 +1,49 @@
+//! What the handlers share.
+
+use std::sync::Arc;
+
+use openapi::{Agent, ProblemCode};
+use tokio::sync::{Semaphore, watch};
+
+use super::problem::Refusal;
+use crate::config::Settings;
+use crate::health::Health;
+use crate::inventory::events::SharedLog;
+use crate::inventory::published::{Newest, Published};
+use crate::metrics::Metrics;
+
+/// What the handlers share. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct RestState(pub(crate) Arc<Shared>);
+
+/// The inside of [`RestState`].
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) agent: Agent,
+    pub(crate) newest: Newest,
+    pub(crate) events: SharedLog,
+    pub(crate) health: Arc<Health>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// One permit an event stream.
+    pub(crate) streams: Arc<Semaphore>,
+    /// True when the agent ends.
+    pub(crate) closing: watch::Receiver<bool>,
+}
+
+impl std::ops::Deref for RestState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Shared {
+    /// The newest generation.
+    pub(crate) fn published(&self) -> Result<Arc<Published>, Refusal> {
+        let newest = self.newest.borrow().clone();
+        newest.ok_or_else(|| {
+            Refusal::new(ProblemCode::NotReady, "the machine has not been read yet; try again in a moment")
+        })
+    }
+}

@@ -1,0 +1,334 @@
+//! A typed client for the agent's API, over TCP or the Unix socket.
+
+mod connection;
+mod event_stream;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use hwprobe::{Inventory, Nic};
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT, ETAG, HeaderValue, IF_NONE_MATCH};
+use hyper::{Response, StatusCode};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    Classes, Liveness, NicList, NodeView, Problem, Readiness, SriovSummary, Topology, VfList, WarningList,
+};
+use connection::{Connection, Transport};
+pub use event_stream::EventStream;
+
+/// How long one answer may take, from the request's first byte to the body's last.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why a call gave no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The agent could not be reached.
+    #[error("connect to {address}")]
+    Connect {
+        /// Where to.
+        address: String,
+        /// The kernel's word.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The connection broke or did not speak HTTP.
+    #[error("ask {address} for {path}")]
+    Transport {
+        /// Whom.
+        address: String,
+        /// What for.
+        path: String,
+        /// What HTTP said.
+        #[source]
+        source: hyper::Error,
+    },
+    /// No answer in time.
+    #[error("no answer from {address} to {path} within {} s", TIMEOUT.as_secs())]
+    Timeout {
+        /// Whom.
+        address: String,
+        /// What for.
+        path: String,
+    },
+    /// The agent refused.
+    #[error("{} ({})", .0.detail.as_deref().unwrap_or(&.0.title), .0.status)]
+    Problem(Box<Problem>),
+    /// The answer is not what the contract says.
+    #[error("answer to {path} does not fit the contract")]
+    Answer {
+        /// What was asked.
+        path: String,
+        /// Where it does not fit.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The answer has a status that the contract does not have, and no problem in it.
+    #[error("answer to {path} has status {status}")]
+    Status {
+        /// What was asked.
+        path: String,
+        /// The status code.
+        status: u16,
+    },
+    /// A path or query that cannot stand in a request line.
+    #[error("`{0}` cannot be asked for")]
+    Path(String),
+}
+
+/// A value with the ETag that names this state of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tagged<T> {
+    /// The ETag, for the next `…_if_changed`.
+    pub etag: String,
+    /// The value.
+    pub value: T,
+}
+
+/// A client of one agent. Clones share its connection.
+#[derive(Debug, Clone)]
+pub struct Client {
+    connection: Arc<Connection>,
+}
+
+impl Client {
+    /// A client over TCP. Nothing is connected before the first call.
+    pub fn tcp(address: SocketAddr) -> Self {
+        Self { connection: Arc::new(Connection::new(Transport::Tcp(address))) }
+    }
+
+    /// A client over the Unix socket at `path`.
+    pub fn unix(path: impl Into<PathBuf>) -> Self {
+        Self { connection: Arc::new(Connection::new(Transport::Unix(path.into()))) }
+    }
+
+    /// `GET /v1/node`.
+    pub async fn node(&self) -> Result<NodeView, ClientError> {
+        self.get("/v1/node").await
+    }
+
+    /// `GET /v1/nics` with a query like `class=high&state=up`; empty for all. Not with `fields`, which
+    /// leaves members out that a [`Nic`] needs: ask [`Self::json`] for those.
+    pub async fn nics(&self, query: &str) -> Result<NicList, ClientError> {
+        self.get(&with_query("/v1/nics", query)).await
+    }
+
+    /// Like [`Self::nics`], but `None` when the list is still the one that has `etag`.
+    pub async fn nics_if_changed(
+        &self,
+        query: &str,
+        etag: Option<&str>,
+    ) -> Result<Option<Tagged<NicList>>, ClientError> {
+        self.get_if_changed(&with_query("/v1/nics", query), etag).await
+    }
+
+    /// `GET /v1/nics/{id}`: by id, name, alternative name, PCI address or MAC address.
+    pub async fn nic(&self, id: &str) -> Result<Nic, ClientError> {
+        self.get(&format!("/v1/nics/{}", encoded(id))).await
+    }
+
+    /// `GET /v1/nics/{id}/vfs`.
+    pub async fn vfs(&self, id: &str) -> Result<VfList, ClientError> {
+        self.get(&format!("/v1/nics/{}/vfs", encoded(id))).await
+    }
+
+    /// `GET /v1/sriov`.
+    pub async fn sriov(&self) -> Result<SriovSummary, ClientError> {
+        self.get("/v1/sriov").await
+    }
+
+    /// `GET /v1/topology`.
+    pub async fn topology(&self) -> Result<Topology, ClientError> {
+        self.get("/v1/topology").await
+    }
+
+    /// `GET /v1/classes`.
+    pub async fn classes(&self) -> Result<Classes, ClientError> {
+        self.get("/v1/classes").await
+    }
+
+    /// `GET /v1/warnings`.
+    pub async fn warnings(&self) -> Result<WarningList, ClientError> {
+        self.get("/v1/warnings").await
+    }
+
+    /// `GET /v1/inventory`.
+    pub async fn inventory(&self) -> Result<Inventory, ClientError> {
+        self.get("/v1/inventory").await
+    }
+
+    /// Like [`Self::inventory`], but `None` when it is still the one that has `etag`.
+    pub async fn inventory_if_changed(
+        &self,
+        etag: Option<&str>,
+    ) -> Result<Option<Tagged<Inventory>>, ClientError> {
+        self.get_if_changed("/v1/inventory", etag).await
+    }
+
+    /// `GET /livez`.
+    pub async fn livez(&self) -> Result<Liveness, ClientError> {
+        self.get("/livez").await
+    }
+
+    /// `GET /readyz`: also an agent that is not ready says why.
+    pub async fn readyz(&self) -> Result<Readiness, ClientError> {
+        let (status, bytes) = self.bytes("/readyz", None).await?;
+        match status {
+            StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE => parse("/readyz", &bytes),
+            _ => Err(refusal("/readyz", status, &bytes)),
+        }
+    }
+
+    /// `GET /metrics`: OpenMetrics text.
+    pub async fn metrics(&self) -> Result<String, ClientError> {
+        self.text("/metrics").await
+    }
+
+    /// `GET /openapi.json`: the document that this agent serves.
+    pub async fn openapi(&self) -> Result<String, ClientError> {
+        self.text("/openapi.json").await
+    }
+
+    /// `GET` of any path and query, as JSON without a type.
+    pub async fn json(&self, path: &str) -> Result<serde_json::Value, ClientError> {
+        self.get(path).await
+    }
+
+    /// `GET /v1/events`: what comes after the event `after`, or from now on. `types` is a comma list like
+    /// `nic.added,nic.removed`; empty for all. The stream connects again by itself and goes on where it was.
+    pub async fn events(
+        &self,
+        after: Option<&crate::EventId>,
+        types: &str,
+    ) -> Result<EventStream, ClientError> {
+        EventStream::open(self.connection.transport().clone(), after.cloned(), types.to_owned()).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        match self.bytes(path, None).await? {
+            (StatusCode::OK, bytes) => parse(path, &bytes),
+            (status, bytes) => Err(refusal(path, status, &bytes)),
+        }
+    }
+
+    async fn get_if_changed<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        etag: Option<&str>,
+    ) -> Result<Option<Tagged<T>>, ClientError> {
+        self.in_time(path, async {
+            let response = self.connection.get(path, &conditional(path, etag)?).await?;
+            let etag = header(&response, &ETAG).unwrap_or_default();
+            let (status, bytes) = self.read(path, response).await?;
+            match status {
+                StatusCode::NOT_MODIFIED => Ok(None),
+                StatusCode::OK => Ok(Some(Tagged { etag, value: parse(path, &bytes)? })),
+                status => Err(refusal(path, status, &bytes)),
+            }
+        })
+        .await
+    }
+
+    async fn text(&self, path: &str) -> Result<String, ClientError> {
+        match self.bytes(path, None).await? {
+            (StatusCode::OK, bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            (status, bytes) => Err(refusal(path, status, &bytes)),
+        }
+    }
+
+    async fn bytes(&self, path: &str, etag: Option<&str>) -> Result<(StatusCode, Vec<u8>), ClientError> {
+        self.in_time(path, async {
+            let response = self.connection.get(path, &conditional(path, etag)?).await?;
+            self.read(path, response).await
+        })
+        .await
+    }
+
+    async fn read(
+        &self,
+        path: &str,
+        response: Response<Incoming>,
+    ) -> Result<(StatusCode, Vec<u8>), ClientError> {
+        let status = response.status();
+        let body = response.into_body().collect().await;
+        let body = body.map_err(|source| self.connection.transport().broken(path, source))?;
+        Ok((status, body.to_bytes().to_vec()))
+    }
+
+    async fn in_time<T>(
+        &self,
+        path: &str,
+        call: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, ClientError> {
+        match tokio::time::timeout(TIMEOUT, call).await {
+            Ok(answer) => answer,
+            Err(_) => Err(ClientError::Timeout {
+                address: self.connection.transport().to_string(),
+                path: path.to_owned(),
+            }),
+        }
+    }
+}
+
+type Headers = Vec<(hyper::header::HeaderName, HeaderValue)>;
+
+fn conditional(path: &str, etag: Option<&str>) -> Result<Headers, ClientError> {
+    let mut headers =
+        vec![(ACCEPT, HeaderValue::from_static("application/json, application/problem+json, */*"))];
+    if let Some(etag) = etag {
+        let value =
+            HeaderValue::from_str(etag).map_err(|_| ClientError::Path(format!("{path} if not {etag}")))?;
+        headers.push((IF_NONE_MATCH, value));
+    }
+    Ok(headers)
+}
+
+fn header(response: &Response<Incoming>, name: &hyper::header::HeaderName) -> Option<String> {
+    Some(response.headers().get(name)?.to_str().ok()?.to_owned())
+}
+
+fn parse<T: DeserializeOwned>(path: &str, bytes: &[u8]) -> Result<T, ClientError> {
+    serde_json::from_slice(bytes).map_err(|source| ClientError::Answer { path: path.to_owned(), source })
+}
+
+/// The error behind an answer that is not 200.
+fn refusal(path: &str, status: StatusCode, body: &[u8]) -> ClientError {
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) => ClientError::Problem(Box::new(problem)),
+        Err(_) => ClientError::Status { path: path.to_owned(), status: status.as_u16() },
+    }
+}
+
+fn with_query(path: &str, query: &str) -> String {
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
+/// Percent-encodes what may not stand in a path segment (RFC 3986 §3.3).
+fn encoded(segment: &str) -> String {
+    let mut text = String::with_capacity(segment.len());
+    for byte in segment.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' | b'@' => {
+                text.push(char::from(byte));
+            }
+            _ => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::encoded;
+
+    #[test]
+    fn names_with_odd_characters_stay_one_path_segment() {
+        assert_eq!(encoded("0000:3b:00.0"), "0000:3b:00.0");
+        assert_eq!(encoded("a/b?c d%é"), "a%2Fb%3Fc%20d%25%C3%A9");
+    }
+}
