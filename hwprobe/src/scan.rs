@@ -12,7 +12,7 @@ use crate::model::{
 use crate::read::pci::{Function, PciFunctions, keep};
 use crate::read::{self, devices::Device};
 use crate::settings::ProbeSettings;
-use crate::source::{DevlinkAnswers, Files, Kernel};
+use crate::source::{DevlinkAnswers, Files, INVENTED_INDEX, Kernel};
 
 /// Reads everything and derives the rest.
 pub(crate) fn inventory(files: &dyn Files, kernel: &dyn Kernel, settings: &ProbeSettings) -> Inventory {
@@ -43,6 +43,10 @@ pub(crate) fn inventory(files: &dyn Files, kernel: &dyn Kernel, settings: &Probe
     let (roots, knowledge) = uplink_roots(files, kernel, &mut nics, settings, &mut failures);
     node.uplink = derive::protected::protect(&mut nics, &roots, knowledge, &settings.remembered);
     derive_usage(&mut nics, node.hypervisor.as_deref(), settings);
+
+    for nic in &mut nics {
+        nic.generation.ifindex = nic.generation.ifindex.filter(|index| *index < INVENTED_INDEX);
+    }
 
     let mut inventory = Inventory { node, nics, gpus, warnings: Vec::new(), failures };
     inventory.warnings = derive::warnings::warnings(&inventory);
@@ -177,6 +181,8 @@ impl Scan<'_> {
             }
             if device.bus.kind == "auxiliary" {
                 nic.kind = NicKind::SubFunction;
+                // A sub-function comes and goes while its function stays.
+                nic.generation.device = self.files.inode(&device.folder);
             } else if is_representor(link) {
                 nic.kind = NicKind::Representor;
             }
@@ -362,7 +368,7 @@ impl Scan<'_> {
         let mut lower: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
         for link in self.links {
             // An index of another namespace says nothing here; a veth's peer is beside it, not below.
-            let own = link.lower_netnsid.is_none() && link.kind.as_deref() != Some("veth");
+            let own = link.lower_netnsid.is_none() && !matches!(link.kind.as_deref(), Some("veth" | "netkit"));
             if let Some(below) = link.lower.filter(|below| own && *below != link.index) {
                 lower.entry(link.index).or_default().insert(below);
             }
@@ -533,10 +539,10 @@ fn function_kind(function: &Function, is_vf: bool) -> NicKind {
         |name: &Option<crate::model::PciName>| name.as_ref().map(|name| name.id.clone()).unwrap_or_default();
     match (id(&function.pci.vendor).as_str(), id(&function.pci.device).as_str()) {
         _ if is_vf => NicKind::VirtualFunction,
-        // virtio, vmxnet3, ENA, gVNIC, MANA: made by a hypervisor.
+        // virtio, vmxnet3, ENA and EFA, gVNIC, MANA: made by a hypervisor.
         ("1af4", _)
         | ("15ad", "07b0")
-        | ("1d0f", "0ec2" | "1ec2" | "ec20" | "ec21")
+        | ("1d0f", "0ec2" | "1ec2" | "ec20" | "ec21" | "efa0" | "efa1" | "efa2" | "efa3")
         | ("1ae0", "0042")
         | ("1414", "00ba") => NicKind::Paravirtual,
         // A VF that was passed into this machine: its PF is on the host, only the model's name tells.

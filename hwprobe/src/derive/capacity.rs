@@ -40,8 +40,9 @@ fn obstacle(pf: &Nic) -> Option<SriovZeroReason> {
     enslaving_master(pf).map(|_| SriovZeroReason::Enslaved)
 }
 
-/// Drivers without `sriov_configure` whose devices have the capability (checked in kernel 6.12): writing
-/// `sriov_numvfs` answers ENOENT.
+/// Drivers without `sriov_configure` (`drivers/pci/iov.c` of kernel 6.12): writing `sriov_numvfs` answers
+/// ENOENT. No file says so before one writes, so the drivers are listed; `mlx4_core` makes its VFs by a
+/// module parameter only, the others make none.
 fn lacks_sriov(driver: &str) -> bool {
-    matches!(driver, "e1000e" | "igc" | "r8169" | "virtio_net" | "vmxnet3")
+    matches!(driver, "e1000e" | "enic" | "igc" | "mlx4_core" | "r8169" | "tg3" | "vmxnet3")
 }

@@ -1,7 +1,9 @@
 //! How fast a NIC is, and how we know.
 
 use super::speed_table;
-use crate::model::{Nic, NicKind, PortSpeed, Speed, SpeedClass, SpeedMbps, SpeedSource, SpeedThresholds};
+use crate::model::{
+    Nic, NicKind, PortSpeed, RdmaPort, Speed, SpeedClass, SpeedMbps, SpeedSource, SpeedThresholds,
+};
 
 /// The speed of a NIC; `pf` is the PF of a VF, its own speed already known.
 pub(crate) fn speed(nic: &Nic, pf: Option<&Nic>, thresholds: &SpeedThresholds) -> Speed {
@@ -38,19 +40,25 @@ pub(crate) fn class(mbps: Option<SpeedMbps>, thresholds: &SpeedThresholds) -> Sp
 fn port_speed(nic: &Nic) -> Option<PortSpeed> {
     let link = nic.link.as_ref();
     let told = link.and_then(|link| link.speed_mbps);
+    let supported = link.and_then(|link| link.supported_speed_mbps);
+    // Its speed and its modes are constants of the driver.
+    let is_constant = nic.driver.as_ref().is_some_and(|driver| driver.name == "vmxnet3");
+    if is_constant && let Some(mbps) = told.or(supported) {
+        return Some(PortSpeed { mbps, source: SpeedSource::Nominal });
+    }
     // Emulated and some real NICs name a speed while nothing runs.
     let runs = link.is_some_and(|link| link.admin_up && link.carrier != Some(false));
-    let constant = nic.driver.as_ref().is_some_and(|driver| driver.name == "vmxnet3");
-    if let Some(mbps) = told.filter(|_| runs && !constant) {
+    if let Some(mbps) = told.filter(|_| runs) {
         return Some(PortSpeed { mbps, source: SpeedSource::Link });
     }
-    let ports = nic.rdma.iter().flat_map(|device| &device.ports);
-    let rate =
-        ports.filter(|port| port.state.as_deref() == Some("ACTIVE")).filter_map(|port| port.rate_mbps).max();
+    let rate = rdma_ports(nic)
+        .filter(|port| port.state.as_deref() == Some("ACTIVE"))
+        .filter_map(|port| port.rate_mbps)
+        .max();
     if let Some(mbps) = rate {
         return Some(PortSpeed { mbps, source: SpeedSource::InfinibandRate });
     }
-    if let Some(mbps) = link.and_then(|link| link.supported_speed_mbps) {
+    if let Some(mbps) = supported {
         return Some(PortSpeed { mbps, source: SpeedSource::SupportedModes });
     }
     if let Some(mbps) = told {
@@ -63,6 +71,18 @@ fn port_speed(nic: &Nic) -> Option<PortSpeed> {
     let pci = nic.pci.as_ref()?;
     let mbps = speed_table::port_speed(&pci.vendor.as_ref()?.id, &pci.device.as_ref()?.id)?;
     Some(PortSpeed { mbps, source: SpeedSource::DeviceTable })
+}
+
+/// The RDMA ports behind the netdev: its own where one device has several (mlx4: `dev_port` counts from 0,
+/// RDMA ports from 1), else all.
+fn rdma_ports(nic: &Nic) -> impl Iterator<Item = &RdmaPort> {
+    let own = nic.link.as_ref().and_then(|link| link.dev_port).map(|port| port.saturating_add(1));
+    nic.rdma.iter().flat_map(move |device| {
+        device
+            .ports
+            .iter()
+            .filter(move |port| device.ports.len() == 1 || own.is_none_or(|own| own == port.number))
+    })
 }
 
 #[cfg(test)]

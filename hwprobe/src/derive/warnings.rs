@@ -118,8 +118,11 @@ fn siblings(nic: &Nic, nics: &[Nic], warn: &mut impl FnMut(WarningCode, String, 
             && other.kind == NicKind::Physical
             && other.pci_address().is_some_and(|pci| pci.slot() == slot)
     });
-    let up: Vec<(&Nic, &crate::model::LinkFacts)> =
-        others.filter_map(|other| Some((other, other.link.as_ref().filter(|link| link.admin_up)?))).collect();
+    let mut up: Vec<(&Nic, &crate::model::LinkFacts)> = others
+        .filter_map(|other| Some((other, other.link.as_ref().filter(|there| there.admin_up)?)))
+        .collect();
+    // Ethernet and InfiniBand ports of one card are no siblings.
+    up.retain(|(_, there)| there.hardware_type == link.hardware_type);
     let fastest: Option<(&str, SpeedMbps)> = up
         .iter()
         .filter_map(|(other, link)| Some((other.label(), link.speed_mbps?)))

@@ -20,6 +20,9 @@ pub struct Stacking {
     /// Links that stand on it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub upper: Vec<String>,
+    /// The other end of a veth or netkit pair, when it is in this namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
     /// Kernel kind of a virtual link (`IFLA_INFO_KIND`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link_kind: Option<String>,

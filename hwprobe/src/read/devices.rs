@@ -18,23 +18,22 @@ pub(crate) struct Device {
 
 /// Finds the device; `None` for links that software makes.
 pub(crate) fn behind(files: &dyn Files, link: &Link) -> Option<Device> {
-    if link.kind.as_deref().is_some_and(is_virtual_kind) || link.is_loopback() {
+    // An IPoIB partition has its parent's device behind it, but is made by software.
+    let child = link.kind.as_deref() == Some("ipoib") && link.lower.is_some_and(|lower| lower != link.index);
+    if link.kind.as_deref().is_some_and(is_virtual_kind) || link.is_loopback() || child {
         return None;
     }
     let folder = match (&link.parent_bus, &link.parent_device) {
         // The link's own word is true in any namespace; sysfs shows that of its mounter.
         (Some(bus), Some(device)) => {
-            folder_of_target(&files.read_link(&format!("sys/bus/{bus}/devices/{device}")).ok().flatten()?)
-        }
-        _ => {
-            let target = files.read_link(&format!("sys/class/net/{}", link.name)).ok().flatten()?;
-            let folder = folder_of_target(&target);
-            let folder = folder.strip_suffix(&format!("/net/{}", link.name))?.to_owned();
-            if folder == "sys/devices/virtual" {
-                return None;
+            let place = format!("sys/bus/{bus}/devices/{device}");
+            match files.read_link(&place) {
+                Ok(Some(target)) => folder_of_target(&target),
+                // A device that the bus does not show (any more) is a device all the same.
+                _ => folder_of_netdev(files, link).unwrap_or(place),
             }
-            folder
         }
+        _ => folder_of_netdev(files, link)?,
     };
     let device = folder.rsplit('/').next()?.to_owned();
     let kind =
@@ -43,6 +42,14 @@ pub(crate) fn behind(files: &dyn Files, link: &Link) -> Option<Device> {
     let pci = function_of(&folder, &kind);
     let path = folder.strip_prefix("sys/").unwrap_or(&folder).to_owned();
     Some(Device { bus: Bus::new(kind, device, path), folder, pci })
+}
+
+/// The device's folder by that of the netdev; `None` for links without a device.
+fn folder_of_netdev(files: &dyn Files, link: &Link) -> Option<String> {
+    let target = files.read_link(&format!("sys/class/net/{}", link.name)).ok().flatten()?;
+    let folder = folder_of_target(&target);
+    let folder = folder.strip_suffix(&format!("/net/{}", link.name))?;
+    (folder != "sys/devices/virtual").then(|| folder.to_owned())
 }
 
 /// The bus by the shape of the path, for captured trees without `subsystem` links.

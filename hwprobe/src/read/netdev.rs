@@ -45,6 +45,8 @@ pub(crate) fn apply_link(nic: &mut Nic, link: &Link, name_of: &dyn Fn(u32) -> Op
     nic.stacking.link_kind = link.kind.clone();
     nic.stacking.master_kind = link.slave_kind.clone();
     nic.stacking.master = link.master.and_then(name_of);
+    let pair = matches!(link.kind.as_deref(), Some("veth" | "netkit")) && link.lower_netnsid.is_none();
+    nic.stacking.peer = link.lower.filter(|_| pair).and_then(name_of);
     nic.stacking.detail = link.detail.as_ref().and_then(|detail| stacking_detail(detail, name_of));
     for undecoded in &link.undecoded {
         let source = format!("RTM_NEWLINK attribute {:?}", undecoded.path);

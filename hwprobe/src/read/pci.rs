@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::{Failure, Gpu, PciAddress, PciFunction, PciName, PcieLink, PcieSpeed};
 use crate::pci_names;
-use crate::source::{Files, value};
+use crate::source::{Files, shown, value};
 
 /// Every PCI function that matters to us, by address.
 #[derive(Debug, Default)]
@@ -201,8 +201,9 @@ fn ids(
     names: [&str; 2],
     failures: &mut Vec<Failure>,
 ) -> (Option<u16>, Option<u16>) {
-    if let Some((vendor, device)) = pair.as_ref().and_then(|pair| pair.split_once(':')) {
-        return (hex_id(vendor), hex_id(device));
+    let told = pair.as_ref().and_then(|pair| pair.split_once(':'));
+    if let Some(ids) = told.and_then(|(vendor, device)| Some((hex_id(vendor)?, hex_id(device)?))) {
+        return (Some(ids.0), Some(ids.1));
     }
     let [vendor, device] =
         names.map(|name| keep(value(files, &format!("{folder}/{name}"), hex_id), failures));
@@ -245,6 +246,11 @@ fn text(files: &dyn Files, path: &str, failures: &mut Vec<Failure>) -> Option<St
 pub(crate) fn read_config(files: &dyn Files, function: &mut Function) -> Option<u16> {
     let path = format!("{}/config", function.folder);
     let config = keep(files.read(&path), &mut function.failures)?;
+    if !config.is_empty() && config.iter().all(|byte| *byte == 0xff) {
+        let error = "reads as all ones: the device does not answer".to_owned();
+        function.failures.push(Failure { source: shown(&path), error });
+        return None;
+    }
     function.pci.serial = crate::read::vpd::device_serial(&config);
     crate::read::vpd::msix_vectors(&config)
 }

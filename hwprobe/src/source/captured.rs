@@ -11,6 +11,9 @@ use super::files::{Files, value};
 use super::kernel::{Answer, DevlinkAnswers, ForeignNamespace, Kernel, Origin, VfioHolder};
 use crate::model::Failure;
 
+/// The first link index of those that stand for an unknown one: the kernel's are positive `int`s.
+pub(crate) const INVENTED_INDEX: u32 = 1 << 31;
+
 /// A machine of which only files are left.
 pub(crate) struct CapturedKernel<F> {
     files: F,
@@ -46,6 +49,7 @@ impl<F: Files> CapturedKernel<F> {
         link.broadcast = bytes("broadcast");
         link.oper_state = text("operstate").and_then(|name| OperState::from_name(&name));
         link.carrier = num("carrier").map(|carrier| carrier == 1);
+        link.flags |= running_flags(&link);
         link.carrier_changes = num("carrier_changes");
         link.group = num("netdev_group");
         link.tx_queue_len = num("tx_queue_len");
@@ -96,6 +100,22 @@ impl<F: Files> CapturedKernel<F> {
     }
 }
 
+/// What `/sys/class/net/*/flags` leaves out and netlink adds (`dev_get_flags`, `net/core/dev.c`).
+fn running_flags(link: &Link) -> u32 {
+    const RUNNING: u32 = 1 << 6;
+    const LOWER_UP: u32 = 1 << 16;
+    const DORMANT: u32 = 1 << 17;
+    if !link.is_up() {
+        return 0;
+    }
+    let state = match link.oper_state {
+        Some(OperState::Up | OperState::Unknown) => RUNNING,
+        Some(OperState::Dormant) => DORMANT,
+        _ => 0,
+    };
+    if link.carrier == Some(true) { state | LOWER_UP } else { state }
+}
+
 /// A number in a file; anything else is `None`.
 fn number<T: std::str::FromStr>(files: &(impl Files + ?Sized), path: &str) -> Option<T> {
     value(files, path, |text| text.parse().ok()).ok().flatten()
@@ -122,8 +142,8 @@ impl<F: Files> Kernel for CapturedKernel<F> {
         let mut names = self.files.list("sys/class/net")?;
         // A file of the bonding driver lies among the links.
         names.retain(|name| name != "bonding_masters");
-        // A partial tree may lack `ifindex`; then any unused number tells the links apart.
-        let link = |(position, name): (usize, String)| self.link(&name, 1_000_000 + position as u32);
+        // A partial tree may lack `ifindex`; then a number that no kernel gives tells the links apart.
+        let link = |(position, name): (usize, String)| self.link(&name, INVENTED_INDEX + position as u32);
         Ok(names.into_iter().enumerate().map(link).collect())
     }
 

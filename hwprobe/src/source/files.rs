@@ -117,7 +117,11 @@ impl RootedFiles {
     }
 
     fn open(&self, path: &str, flags: OFlag) -> io::Result<Option<File>> {
-        let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        let mut flags = flags | OFlag::O_CLOEXEC;
+        // A FIFO in a captured tree must not block; `openat2` refuses the flag together with `O_PATH`.
+        if !flags.contains(OFlag::O_PATH) {
+            flags |= OFlag::O_NONBLOCK;
+        }
         let opened = match &self.roots {
             Roots::Live => nix::fcntl::open(&live_path(path), flags, nix::sys::stat::Mode::empty()),
             Roots::Captured { sys, all } => {

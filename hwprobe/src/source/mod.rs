@@ -10,9 +10,8 @@ mod namespaces;
 mod recording;
 
 pub(crate) use cached::{CachedFiles, CachedKernel};
-pub(crate) use captured::CapturedKernel;
-pub(crate) use files::value;
-pub(crate) use files::{Files, RootedFiles};
+pub(crate) use captured::{CapturedKernel, INVENTED_INDEX};
+pub(crate) use files::{Files, RootedFiles, shown, value};
 pub use kernel::{
     Answer, DevlinkAnswers, DevlinkDevice, ForeignNamespace, KernelAnswers, Origin, VfioHolder,
 };
