@@ -39,7 +39,13 @@ pub(super) fn bit_set(attribute: &Attribute<'_>) -> Result<BitSet, Malformed> {
         None if size == 0 => &[],
         None => return Err(Malformed(format!("bit set {} without a value", attribute.number))),
     };
-    Ok(BitSet { value: bits(value, size), mask: bits(mask.unwrap_or_default(), size) })
+    let mut value = bits(value, size);
+    let mask = mask.map(|mask| bits(mask, size));
+    // A bit outside of the mask says nothing; drivers leave some set (8139cp and pause frames).
+    if let Some(mask) = &mask {
+        value.retain(|bit| mask.contains(bit));
+    }
+    Ok(BitSet { value, mask: mask.unwrap_or_default() })
 }
 
 fn bits(words: &[u8], size: u32) -> Vec<u32> {
@@ -72,11 +78,20 @@ mod tests {
         let set = read(|set| {
             set.put_u32(2, 40);
             set.put(4, &[0b101u32.to_ne_bytes(), 0b11u32.to_ne_bytes()].concat());
-            set.put(5, &[0u32.to_ne_bytes(), (1u32 << 7 | 1 << 8).to_ne_bytes()].concat());
         });
 
-        // Bit 40 of the mask is beyond the size that the kernel names.
-        assert_eq!(set.unwrap(), BitSet { value: vec![0, 2, 32, 33], mask: vec![39] });
+        assert_eq!(set.unwrap(), BitSet { value: vec![0, 2, 32, 33], mask: vec![] });
+    }
+
+    #[test]
+    fn bits_outside_of_the_mask_or_of_the_size_do_not_count() {
+        let set = read(|set| {
+            set.put_u32(2, 40);
+            set.put(4, &[0b101u32.to_ne_bytes(), u32::MAX.to_ne_bytes()].concat());
+            set.put(5, &[0b110u32.to_ne_bytes(), (1u32 << 7 | 1 << 8).to_ne_bytes()].concat());
+        });
+
+        assert_eq!(set.unwrap(), BitSet { value: vec![2, 39], mask: vec![1, 2, 39] });
     }
 
     #[test]

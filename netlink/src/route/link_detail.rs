@@ -57,7 +57,8 @@ pub struct Vlan {
     /// Ethertype of the tag: 0x8100 or 0x88a8.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<u16>,
-    /// `VLAN_FLAG_*`: 1 reorder header, 2 GVRP, 4 loose binding, 8 MVRP, 16 bridge binding.
+    /// `VLAN_FLAG_*`: 1 reorder header, 2 GVRP, 4 loose binding, 8 MVRP, 16 bridge binding;
+    /// absent when none is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flags: Option<u32>,
 }

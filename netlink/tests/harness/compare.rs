@@ -1,7 +1,7 @@
 //! Comparing what we read with what a witness says, so that a field that only one side has is
 //! a difference too.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Fields that one side may have alone, each with the reason. A path is joined by dots, list
 /// elements are `[]`.
@@ -54,5 +54,30 @@ fn walk(
         }
         (a, b) if a == b => {}
         (a, b) => found.push(format!("{path}: we say {a}, the witness {b}")),
+    }
+}
+
+/// A JSON object.
+pub type Object = Map<String, Value>;
+
+/// The object that `value` is.
+pub fn object(value: Value) -> Object {
+    match value {
+        Value::Object(object) => object,
+        other => panic!("not an object: {other}"),
+    }
+}
+
+/// Puts `value` under `key` unless it is null.
+pub fn put(to: &mut Object, key: &str, value: Value) {
+    if !value.is_null() {
+        to.insert(key.to_owned(), value);
+    }
+}
+
+/// Moves `from`'s field `ours` under the witness's name.
+pub fn rename(from: &mut Object, to: &mut Object, pairs: &[(&str, &str)]) {
+    for (ours, theirs) in pairs {
+        put(to, theirs, from.remove(*ours).unwrap_or_default());
     }
 }

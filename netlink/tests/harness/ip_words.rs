@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use netlink::route::Link;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::compare::{Allowed, differences};
+use super::compare::{Allowed, Object, differences, object, put, rename};
 
 /// What `ip` 6.1 does not print.
 const OURS_ALONE: Allowed<'_> = &[
@@ -99,30 +99,7 @@ fn heard(witness: &Value) -> Value {
     witness
 }
 
-type Object = Map<String, Value>;
-
-fn object(value: Value) -> Object {
-    match value {
-        Value::Object(object) => object,
-        other => panic!("not an object: {other}"),
-    }
-}
-
-/// Puts `value` under `key` unless it is null.
-fn put(to: &mut Object, key: &str, value: Value) {
-    if !value.is_null() {
-        to.insert(key.to_owned(), value);
-    }
-}
-
-/// Moves `from`'s field `ours` under the witness's name.
-fn rename(from: &mut Object, to: &mut Object, pairs: &[(&str, &str)]) {
-    for (ours, theirs) in pairs {
-        put(to, theirs, from.remove(*ours).unwrap_or_default());
-    }
-}
-
-/// The same, for switches that the witness prints only when they are on.
+/// [`rename`] for switches that the witness prints only when they are on.
 fn when_on(from: &mut Object, to: &mut Object, pairs: &[(&str, &str)]) {
     for (ours, theirs) in pairs {
         let value = from.remove(*ours).unwrap_or_default();
@@ -313,6 +290,8 @@ fn vf(vf: Value) -> Value {
         None => assert!(vlan.is_empty(), "a VLAN without a protocol"),
     }
     to.insert("vlan_list".to_owned(), json!([vlan]));
+    // The maximum is printed a second time, as it was before there was a minimum.
+    put(&mut to, "tx_rate", ours.get("maxTxRate").cloned().unwrap_or_default());
     let rate = |value: Option<Value>| value.unwrap_or(json!(0));
     let rates = json!({ "max_tx": rate(ours.remove("maxTxRate")), "min_tx": rate(ours.remove("minTxRate")) });
     to.insert("rate".to_owned(), rates);
@@ -335,10 +314,18 @@ fn detail(mut ours: Object, names: &BTreeMap<u64, String>) -> (Value, Value) {
         "vlan" => {
             rename(&mut ours, &mut to, &[("id", "id")]);
             put(&mut to, "protocol", ethertype(&ours.remove("protocol").unwrap()));
-            let bits = ours.remove("flags").unwrap().as_u64().unwrap();
-            let flags = ["REORDER_HDR", "GVRP", "LOOSE_BINDING", "MVRP", "BRIDGE_BINDING"];
-            let flags = (0..).zip(flags).filter(|(bit, _)| bits & (1 << bit) != 0);
-            put(&mut to, "flags", flags.map(|(_, name)| name).collect());
+            if let Some(bits) = ours.remove("flags") {
+                let bits = bits.as_u64().unwrap();
+                let flags = [
+                    (0, "REORDER_HDR"),
+                    (1, "GVRP"),
+                    (3, "MVRP"),
+                    (2, "LOOSE_BINDING"),
+                    (4, "BRIDGE_BINDING"),
+                ];
+                let flags = flags.into_iter().filter(|(bit, _)| bits & (1 << bit) != 0);
+                put(&mut to, "flags", flags.map(|(_, name)| name).collect());
+            }
         }
         "macvlan" | "macvtap" => {
             rename(
@@ -419,10 +406,8 @@ fn vxlan(ours: &mut Object, to: &mut Object, names: &BTreeMap<u64, String>) {
         to,
         &[
             ("id", "id"),
-            ("local", "local"),
             ("port", "port"),
             ("learning", "learning"),
-            ("ttl", "ttl"),
             ("ageing", "ageing"),
             ("udpCsum", "udp_csum"),
             ("udpZeroCsum6Tx", "udp_zero_csum6_tx"),
@@ -433,8 +418,6 @@ fn vxlan(ours: &mut Object, to: &mut Object, names: &BTreeMap<u64, String>) {
         ours,
         to,
         &[
-            ("tos", "tos"),
-            ("ttlInherit", "ttl"),
             ("flowLabel", "label"),
             ("proxy", "proxy"),
             ("routeShortCircuit", "rsc"),
@@ -450,9 +433,23 @@ fn vxlan(ours: &mut Object, to: &mut Object, names: &BTreeMap<u64, String>) {
         ],
     );
     named(ours, to, "dontFragment", "df", &["unset", "set", "inherit"]);
+    let ip = |value: &Value| serde_json::from_value::<std::net::IpAddr>(value.clone()).unwrap();
+    let family = |value: &Value| if ip(value).is_ipv6() { "6" } else { "" };
     if let Some(group) = ours.remove("group") {
-        let ip: std::net::IpAddr = serde_json::from_value(group.clone()).unwrap();
-        put(to, if ip.is_multicast() { "group" } else { "remote" }, group);
+        let word = if ip(&group).is_multicast() { "group" } else { "remote" };
+        put(to, &format!("{word}{}", family(&group)), group);
+    }
+    if let Some(local) = ours.remove("local") {
+        put(to, &format!("local{}", family(&local)), local);
+    }
+    let ttl = ours.remove("ttl").unwrap();
+    // "inherit" is printed in text only, and the number then not at all.
+    if ours.remove("ttlInherit") != Some(json!(true)) {
+        put(to, "ttl", ttl);
+    }
+    let tos = ours.remove("tos").unwrap();
+    if tos != 0 {
+        put(to, "tos", json!(format!("{:#x}", tos.as_u64().unwrap())));
     }
     if let Some(index) = ours.remove("underlay") {
         put(to, "link", json!(names[&index.as_u64().unwrap()]));
