@@ -335,7 +335,7 @@ fn devlink_devices_versions_ports_and_eswitch_are_what_devlink_says() {
         // The port's interface names the port in turn.
         let link = links().into_iter().find(|link| Some(link.index) == port.netdev_index).unwrap();
         assert_eq!(link.devlink_port.as_ref().unwrap().port, port.index);
-        assert_eq!(link.phys_switch_id.is_some(), true);
+        assert!(link.phys_switch_id.is_some());
         if port.flavour == Some(PortFlavour::PciVf) {
             assert_eq!(link.phys_port_name, Some(format!("pf{}vf{}", port.pf.unwrap(), port.vf.unwrap())));
         }

@@ -20,7 +20,7 @@ pub(crate) struct Group {
 pub(crate) const GROUPS: &[Group] = &[Group {
     name: "hardware",
     nics: &["igb:0:0", "igb:1:1", "e1000e:0:1", "vmxnet3:0", "rtl8139:1", "virtio:0"],
-    modules: &["netdevsim"],
+    modules: &["netdevsim", "vrf"],
     memory: 1536,
     limit: 600,
     suites: &[("netlink", "vm_nics"), ("hwprobe", "vm_inventory"), ("nodeagent", "vm_events")],
