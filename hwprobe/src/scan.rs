@@ -368,7 +368,8 @@ impl Scan<'_> {
         let mut lower: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
         for link in self.links {
             // An index of another namespace says nothing here; a veth's peer is beside it, not below.
-            let own = link.lower_netnsid.is_none() && !matches!(link.kind.as_deref(), Some("veth" | "netkit"));
+            let own =
+                link.lower_netnsid.is_none() && !matches!(link.kind.as_deref(), Some("veth" | "netkit"));
             if let Some(below) = link.lower.filter(|below| own && *below != link.index) {
                 lower.entry(link.index).or_default().insert(below);
             }

@@ -23,7 +23,8 @@ pub(super) fn compare(inventory: &Inventory) -> Vec<Comparison> {
         let Some(name) = port["netdev"].as_str() else { continue };
         let nic = inventory.nics.iter().find(|nic| nic.name.as_deref() == Some(name));
         let (device, index) = handle.rsplit_once('/').expect("a port has a device");
-        let mut theirs = Facts::from([("device".to_owned(), device.to_owned()), ("index".to_owned(), index.to_owned())]);
+        let mut theirs =
+            Facts::from([("device".to_owned(), device.to_owned()), ("index".to_owned(), index.to_owned())]);
         for (key, value) in port.as_object().into_iter().flatten() {
             flatten(key, value, &mut theirs);
         }
@@ -32,10 +33,13 @@ pub(super) fn compare(inventory: &Inventory) -> Vec<Comparison> {
     }
     let devices: Value = serde_json::from_str(&output("devlink", &["-j", "dev", "show"])).unwrap_or_default();
     for device in devices["dev"].as_object().into_iter().flatten().map(|(device, _)| device) {
-        let answer: Value = serde_json::from_str(&output("devlink", &["-j", "dev", "eswitch", "show", device])).unwrap_or_default();
+        let answer: Value =
+            serde_json::from_str(&output("devlink", &["-j", "dev", "eswitch", "show", device]))
+                .unwrap_or_default();
         let switch = &answer["dev"][device];
         let name = device.rsplit('/').next().unwrap_or_default();
-        let on_device = |nic: &&Nic| nic.bus.as_ref().is_some_and(|bus| bus.device == name) && nic.sriov.is_some();
+        let on_device =
+            |nic: &&Nic| nic.bus.as_ref().is_some_and(|bus| bus.device == name) && nic.sriov.is_some();
         let Some(nic) = inventory.nics.iter().find(on_device) else { continue };
         let mut theirs = Facts::new();
         put(&mut theirs, "eswitch.mode", switch["mode"].as_str());
@@ -49,7 +53,9 @@ pub(super) fn compare(inventory: &Inventory) -> Vec<Comparison> {
 
 fn flatten(name: &str, value: &Value, facts: &mut Facts) {
     match value {
-        Value::Object(fields) => fields.iter().for_each(|(key, value)| flatten(&format!("{name}.{key}"), value, facts)),
+        Value::Object(fields) => {
+            fields.iter().for_each(|(key, value)| flatten(&format!("{name}.{key}"), value, facts))
+        }
         Value::String(text) => put(facts, name, Some(text)),
         Value::Null => {}
         other => put(facts, name, Some(other)),

@@ -1,7 +1,6 @@
 //! `ethtool NAME`, `-i`, `-g`, `-l`, `-c`, `-a`, `-k`, `-T`, `--show-fec`.
 
 use hwprobe::{Duplex, Inventory, LinkFacts, Nic, NicKind};
-use serde_json::Value;
 
 use super::{Comparison, Facts, netdevs, output, put};
 
@@ -22,7 +21,10 @@ const ONE_SIDED: &[(&str, &str)] = &[
     ("Current message level", "debugging"),
     ("drv probe*", "debugging: continuation of the message level"),
     ("Link detected", "compared with ip: LOWER_UP"),
-    ("Duplex", "ethtool prints a duplex while no link runs, from the same answer; sides differ only in 'Unknown'"),
+    (
+        "Duplex",
+        "ethtool prints a duplex while no link runs, from the same answer; sides differ only in 'Unknown'",
+    ),
     ("master-slave *", "clock roles of 1000BASE-T"),
     ("SQI*", "signal quality of automotive PHYs"),
     ("i.supports-*", "what the ethtool tool could do further"),
@@ -32,11 +34,18 @@ const ONE_SIDED: &[(&str, &str)] = &[
 ];
 
 pub(super) fn compare(inventory: &Inventory) -> Vec<Comparison> {
-    let asked = netdevs(inventory).filter(|(nic, _)| nic.hardware || matches!(nic.kind, NicKind::Vlan | NicKind::Bond));
+    let asked = netdevs(inventory)
+        .filter(|(nic, _)| nic.hardware || matches!(nic.kind, NicKind::Vlan | NicKind::Bond));
     asked
         .map(|(nic, link)| {
             let name = nic.label().to_owned();
-            Comparison { tool: "ethtool", theirs: theirs(&name), ours: ours(nic, link), nic: name, one_sided: ONE_SIDED }
+            Comparison {
+                tool: "ethtool",
+                theirs: theirs(&name),
+                ours: ours(nic, link),
+                nic: name,
+                one_sided: ONE_SIDED,
+            }
         })
         .collect()
 }
@@ -73,36 +82,49 @@ fn theirs(name: &str) -> Facts {
     }
     facts.retain(|key, value| !value.starts_with("Unknown") && !(key.ends_with("Port") && value == "None"));
     for line in output("ethtool", &["-i", name]).lines() {
-        if let Some((key, value)) = line.split_once(": ").filter(|(_, value)| !value.is_empty() && *value != "N/A") {
-            facts.insert(format!("i.{key}"), value.to_owned());
+        if let Some((key, value)) =
+            line.split_once(": ").filter(|(_, value)| !value.is_empty() && *value != "N/A")
+        {
+            facts.insert(format!("i.{key}"), value.trim().to_owned());
         }
     }
     for (option, prefix) in [("-g", "rings"), ("-l", "channels"), ("-c", "coalesce")] {
         sectioned(&output("ethtool", &[option, name]), prefix, &mut facts);
     }
-    let json = |option: &str| serde_json::from_str::<Value>(&output("ethtool", &["--json", option, name])).unwrap_or_default();
-    let pause = &json("-a")[0];
-    put(&mut facts, "pause.autonegotiate", pause["autonegotiate"].as_bool());
-    put(&mut facts, "pause.rx", pause["rx"].as_bool());
-    put(&mut facts, "pause.tx", pause["tx"].as_bool());
+    // Not as JSON: there ethtool 6.1 prints every value as true.
+    for line in output("ethtool", &["-a", name]).lines().skip(1) {
+        if let Some((key, value)) =
+            line.split_once(':').filter(|(key, _)| matches!(*key, "Autonegotiate" | "RX" | "TX"))
+        {
+            facts.insert(format!("pause.{key}"), value.trim().to_owned());
+        }
+    }
     for line in output("ethtool", &["-k", name]).lines().skip(1) {
         let Some((feature, state)) = line.trim().split_once(": ") else { continue };
         // Old names for groups of features; the features themselves are compared.
         if !line.starts_with('\t') && is_group(feature) {
             continue;
         }
-        facts.insert(format!("offload.{}", kernel_name(feature)), state.replace(" [requested on]", "").replace(" [requested off]", ""));
+        facts.insert(
+            format!("offload.{}", kernel_name(feature)),
+            state.replace(" [requested on]", "").replace(" [requested off]", ""),
+        );
     }
     let clock = output("ethtool", &["-T", name]);
     let clock = clock.lines().find_map(|line| line.strip_prefix("PTP Hardware Clock: "));
     put(&mut facts, "clock", clock.filter(|clock| *clock != "none"));
     let fec = output("ethtool", &["--show-fec", name]);
-    put(&mut facts, "fec", fec.lines().find_map(|line| line.split_once("Active FEC encoding").map(|(_, rest)| rest.trim_matches([':', 's', ' ', '\t']))));
+    let active = fec.lines().find_map(|line| line.strip_prefix("Active FEC encoding"));
+    let active = active.map(|rest| rest.trim_start_matches(['s', ':']).trim());
+    put(&mut facts, "fec", active.filter(|name| *name != "None"));
     facts
 }
 
 fn is_group(feature: &str) -> bool {
-    matches!(feature, "tx-checksumming" | "scatter-gather" | "tcp-segmentation-offload" | "udp-fragmentation-offload")
+    matches!(
+        feature,
+        "tx-checksumming" | "scatter-gather" | "tcp-segmentation-offload" | "udp-fragmentation-offload"
+    )
 }
 
 /// ethtool's old names for single features (`struct off_flag_def`) and the kernel's.
@@ -137,7 +159,9 @@ fn sectioned(text: &str, prefix: &str, facts: &mut Facts) {
             let key = key.trim().to_lowercase();
             let kept = matches!(
                 (prefix, key.as_str()),
-                ("rings", "rx" | "tx") | ("channels", "rx" | "tx" | "other" | "combined") | ("coalesce", "rx-usecs" | "tx-usecs")
+                ("rings", "rx" | "tx")
+                    | ("channels", "rx" | "tx" | "other" | "combined")
+                    | ("coalesce", "rx-usecs" | "tx-usecs")
             );
             let value = value.trim();
             if kept && value != "n/a" {
@@ -192,9 +216,9 @@ fn ours(nic: &Nic, link: &LinkFacts) -> Facts {
         put(&mut facts, "coalesce.adaptive-tx", coalesce.adaptive_tx.map(on_off));
     }
     if let Some(pause) = &link.pause {
-        put(&mut facts, "pause.autonegotiate", Some(pause.autonegotiate));
-        put(&mut facts, "pause.rx", Some(pause.receive));
-        put(&mut facts, "pause.tx", Some(pause.transmit));
+        put(&mut facts, "pause.Autonegotiate", Some(on_off(pause.autonegotiate)));
+        put(&mut facts, "pause.RX", Some(on_off(pause.receive)));
+        put(&mut facts, "pause.TX", Some(on_off(pause.transmit)));
     }
     for offload in &nic.resources.offloads {
         let state = format!("{}{}", on_off(offload.on), if offload.fixed { " [fixed]" } else { "" });

@@ -21,12 +21,14 @@ const ONE_SIDED: &[(&str, &str)] = &[
     ("carrier_changes", "ip does not print it without -s"),
     ("vf*.broadcast", "the same for every Ethernet VF"),
     ("vf*.link_type", "the PF's"),
-    ("vf*.rss_query", "who may read the RSS table: not an inventory fact"),
+    ("vf*.query_rss_en", "who may read the RSS table: not an inventory fact"),
 ];
 
 pub(super) fn compare(inventory: &Inventory) -> Vec<Comparison> {
-    let links: Vec<Value> = serde_json::from_str(&output("ip", &["-d", "-j", "link"])).expect("ip prints JSON");
-    let addresses: Vec<Value> = serde_json::from_str(&output("ip", &["-j", "address"])).expect("ip prints JSON");
+    let links: Vec<Value> =
+        serde_json::from_str(&output("ip", &["-d", "-j", "link"])).expect("ip prints JSON");
+    let addresses: Vec<Value> =
+        serde_json::from_str(&output("ip", &["-j", "address"])).expect("ip prints JSON");
     let mut found = Vec::new();
     for link in &links {
         let name = link["ifname"].as_str().expect("a link has a name").to_owned();
@@ -41,7 +43,13 @@ pub(super) fn compare(inventory: &Inventory) -> Vec<Comparison> {
     for (nic, link) in netdevs(inventory) {
         if !links.iter().any(|theirs| theirs["ifname"].as_str() == nic.name.as_deref()) {
             let (tool, nic_name) = ("ip", nic.label().to_owned());
-            found.push(Comparison { tool, nic: nic_name, theirs: Facts::new(), ours: ours(nic, link), one_sided: ONE_SIDED });
+            found.push(Comparison {
+                tool,
+                nic: nic_name,
+                theirs: Facts::new(),
+                ours: ours(nic, link),
+                one_sided: ONE_SIDED,
+            });
         }
     }
     found
@@ -74,7 +82,10 @@ fn theirs(link: &Value) -> Facts {
                 flatten("linkinfo.slave", &value["info_slave_data"], &mut facts);
             }
             "flags" | "altnames" => {
-                let mut names: Vec<&str> = value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+                let mut names: Vec<&str> =
+                    value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+                // No flag of the link: ip's own word for a lower link that is down.
+                names.retain(|name| *name != "M-DOWN");
                 names.sort_unstable();
                 put(&mut facts, key, Some(names.join(" ")));
             }
@@ -101,7 +112,9 @@ fn theirs(link: &Value) -> Facts {
 fn flatten(name: &str, value: &Value, facts: &mut Facts) {
     match value {
         Value::Null => {}
-        Value::Object(fields) => fields.iter().for_each(|(key, value)| flatten(&format!("{name}.{key}"), value, facts)),
+        Value::Object(fields) => {
+            fields.iter().for_each(|(key, value)| flatten(&format!("{name}.{key}"), value, facts))
+        }
         Value::String(text) => put(facts, name, Some(text)),
         other => put(facts, name, Some(other)),
     }
@@ -155,7 +168,12 @@ fn ours(nic: &Nic, link: &LinkFacts) -> Facts {
     put(&mut facts, "ifalias", link.alias.as_ref());
     put(&mut facts, "phys_port_id", link.phys_port_id.as_ref());
     put(&mut facts, "phys_port_name", link.phys_port_name.as_ref());
-    put(&mut facts, "phys_switch_id", link.phys_switch_id.as_ref());
+    // ip prints 31 bytes at most.
+    put(
+        &mut facts,
+        "phys_switch_id",
+        link.phys_switch_id.as_ref().map(|id| id.chars().take(62).collect::<String>()),
+    );
     put(&mut facts, "xdp", link.xdp.as_ref().and_then(|xdp| xdp.program_id));
     put(&mut facts, "master", nic.stacking.master.as_ref());
     put(&mut facts, "linkinfo.kind", nic.stacking.link_kind.as_ref());
@@ -167,7 +185,15 @@ fn ours(nic: &Nic, link: &LinkFacts) -> Facts {
     let mut addresses: Vec<String> = nic
         .addresses
         .iter()
-        .map(|ip| format!("{}/{} {}{}", ip.address, ip.prefix_length, ip.scope, if ip.dynamic { " dynamic" } else { "" }))
+        .map(|ip| {
+            format!(
+                "{}/{} {}{}",
+                ip.address,
+                ip.prefix_length,
+                ip.scope,
+                if ip.dynamic { " dynamic" } else { "" }
+            )
+        })
         .collect();
     addresses.sort();
     put(&mut facts, "addresses", Some(addresses.join(", ")));
@@ -180,8 +206,11 @@ fn ours(nic: &Nic, link: &LinkFacts) -> Facts {
 
 fn detail(nic: &Nic, facts: &mut Facts) {
     // The parent of a stacked link; masters are compared from the slave's side.
-    let stands_on = matches!(nic.stacking.link_kind.as_deref(), Some("vlan" | "macvlan" | "macvtap" | "ipvlan" | "ipvtap" | "ipoib"));
-    put(facts, "link", nic.stacking.lower.first().filter(|_| stands_on));
+    let stands_on = matches!(
+        nic.stacking.link_kind.as_deref(),
+        Some("vlan" | "macvlan" | "macvtap" | "ipvlan" | "ipvtap" | "ipoib")
+    );
+    put(facts, "link", nic.stacking.lower.first().filter(|_| stands_on).or(nic.stacking.peer.as_ref()));
     match &nic.stacking.detail {
         Some(StackingDetail::Vlan { id, protocol }) => {
             put(facts, "linkinfo.data.id", Some(id));

@@ -22,7 +22,7 @@ struct Comparison {
     nic: String,
     theirs: Facts,
     ours: Facts,
-    /// Name (or `prefix*`) of a fact that one side may lack, and why.
+    /// Name (`*` stands for anything) of a fact that one side may lack, and why.
     one_sided: &'static [(&'static str, &'static str)],
 }
 
@@ -52,15 +52,16 @@ impl Comparison {
                 equal += 1;
                 continue;
             }
-            let allowed = self.one_sided.iter().find(|(allowed, _)| match allowed.strip_suffix('*') {
-                Some(prefix) => name.starts_with(prefix),
+            let allowed = self.one_sided.iter().find(|(allowed, _)| match allowed.split_once('*') {
+                Some((start, end)) => name.starts_with(start) && name.ends_with(end),
                 None => allowed == name,
             });
             match allowed {
                 Some((allowed, _)) if theirs.is_none() || ours.is_none() => {
                     used.insert(allowed);
                 }
-                _ => differences.push(format!("{} {} {name}: they say {theirs:?}, we say {ours:?}", self.tool, self.nic)),
+                _ => differences
+                    .push(format!("{} {} {name}: they say {theirs:?}, we say {ours:?}", self.tool, self.nic)),
             }
         }
         equal
