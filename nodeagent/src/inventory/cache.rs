@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hwprobe::{
-    Change, Inventory, Probe, ProbeError, ProbeSettings, RememberedProtection, UplinkBasis, Warning,
+    Change, Failure, Inventory, Probe, ProbeError, ProbeSettings, RememberedProtection, UplinkBasis, Warning,
     WarningCode, WatchError, Watcher,
 };
 use openapi::EventCause;
@@ -24,6 +24,9 @@ use crate::cli::Machine;
 use crate::health::Health;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
+
+/// Milliseconds between readings while the kernel's tables change under them.
+const TORN_PAUSES: [u64; 8] = [5, 10, 20, 40, 80, 160, 320, 640];
 
 /// Why the cache cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -286,7 +289,7 @@ impl Worker {
 
     /// Reads the machine and publishes what is different.
     fn read(&mut self, cause: EventCause, begun: Instant) {
-        let inventory = self.probe.inventory();
+        let inventory = self.whole_reading();
         self.metrics.probed(begun.elapsed());
         if inventory != self.seen {
             self.seen = inventory;
@@ -298,11 +301,30 @@ impl Worker {
         }
     }
 
+    /// Reads the machine until the kernel's tables could be dumped whole. While links come and go by the hundred,
+    /// every dump may be torn (`NLM_F_DUMP_INTR`); publishing such a reading would tell that all NICs are gone.
+    /// What fails for good is published after a while, with the failure in it.
+    fn whole_reading(&mut self) -> Inventory {
+        let mut inventory = self.probe.inventory();
+        for pause in TORN_PAUSES {
+            let known = &self.seen.failures;
+            let torn = |failure: &Failure| failure.source.starts_with("RTM_GET") && !known.contains(failure);
+            if !inventory.failures.iter().any(torn) {
+                break;
+            }
+            tracing::debug!("the kernel's tables changed while they were read; reading again");
+            std::thread::sleep(Duration::from_millis(pause));
+            self.probe.forget_all();
+            inventory = self.probe.inventory();
+        }
+        inventory
+    }
+
     /// The safety net: reads everything anew. What it finds, a notification should have told.
     fn reprobe(&mut self, begun: Instant) {
         self.clock.restart(Instant::now());
         self.probe.forget_all();
-        let inventory = self.probe.inventory();
+        let inventory = self.whole_reading();
         self.metrics.probed(begun.elapsed());
         if inventory == self.seen {
             return;
@@ -339,7 +361,7 @@ impl Worker {
         self.newest.send_replace(Some(Arc::clone(&next)));
         self.current = next;
         for one in &found {
-            tracing::debug!(event = one.kind.as_str(), nic = one.nic.as_ref().map(tracing::field::display), changes = ?one.changes, "changed");
+            tracing::trace!(event = one.kind.as_str(), nic = one.nic.as_ref().map(tracing::field::display), changes = ?one.changes, "changed");
         }
         tracing::info!(generation, cause = cause.as_str(), events = found.len(), "the inventory changed");
         self.log.publish(found, cause, generation);

@@ -1,0 +1,221 @@
+//! A private machine for one test: network namespace, own `/sys`, own folders, and a real agent in it.
+//!
+//! `Lab::new` moves the *calling thread* into a fresh network and mount namespace; whatever it starts (the agent,
+//! `ip`, `curl`) is in there too, and so are sockets that it opens. REQUIRES: root.
+
+#![allow(dead_code, reason = "each test file uses its own part of the harness")]
+
+pub(crate) mod events;
+pub(crate) mod http;
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+/// How long a test waits for what has to come. Only a failing test waits that long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The private machine.
+pub(crate) struct Lab {
+    folder: tempfile::TempDir,
+}
+
+impl Lab {
+    /// Moves the calling thread into a fresh machine whose loopback link is up.
+    pub(crate) fn new() -> Self {
+        unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).expect("own namespaces (needs root)");
+        let none: Option<&str> = None;
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("private mounts");
+        // /sys shows the network namespace of whoever mounted it.
+        mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), none).expect("own /sys");
+        let lab = Self { folder: tempfile::tempdir().expect("a folder") };
+        lab.ip("link set lo up");
+        lab
+    }
+
+    /// Stays in the machine that the test was started in (the lab VM).
+    pub(crate) fn here() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    /// A path in the test's own folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs `ip` and gives its output.
+    pub(crate) fn ip(&self, arguments: &str) -> String {
+        run("ip", arguments)
+    }
+
+    /// Starts an agent with an open re-probe interval `off` and a TCP port of the kernel's choice; waits until it is ready.
+    pub(crate) fn agent(&self) -> Agent {
+        self.agent_with(&["--reprobe-interval", "off", "--listen", "127.0.0.1:0"])
+    }
+
+    /// Starts an agent with these flags beside its folders; waits until it is ready.
+    pub(crate) fn agent_with(&self, flags: &[&str]) -> Agent {
+        let mut agent = self.start(flags);
+        agent.wait_until_ready();
+        agent
+    }
+
+    /// The agent's command with its folders and these flags.
+    pub(crate) fn command(&self, flags: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_multi-nicd"));
+        command
+            .arg("--standalone")
+            .args(["--log-level", "info", "--log-format", "text"])
+            .arg("--config")
+            .arg(self.path("config"))
+            .arg("--state-dir")
+            .arg(self.path("state"))
+            .arg("--run-dir")
+            .arg(self.path("run"))
+            .args(flags)
+            .env_remove("NOTIFY_SOCKET")
+            .env_remove("JOURNAL_STREAM")
+            .env_remove("INVOCATION_ID")
+            .process_group(0);
+        command
+    }
+
+    /// Writes `agent.yaml`.
+    pub(crate) fn configure(&self, text: &str) {
+        fs::create_dir_all(self.path("config")).expect("the folder");
+        fs::write(self.path("config/agent.yaml"), text).expect("agent.yaml");
+    }
+
+    /// Starts an agent without waiting for it.
+    pub(crate) fn start(&self, flags: &[&str]) -> Agent {
+        let log =
+            self.path(&format!("log-{}", fs::read_dir(self.folder.path()).expect("the folder").count()));
+        let file = fs::File::create(&log).expect("the log");
+        let child = self.command(flags).stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).spawn();
+        Agent { child: child.expect("start multi-nicd"), socket: self.path("run/api.sock"), log }
+    }
+}
+
+/// A running agent. Killed when dropped; its log is printed when the test fails.
+pub(crate) struct Agent {
+    child: Child,
+    pub(crate) socket: PathBuf,
+    log: PathBuf,
+}
+
+impl Agent {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything that it logged so far.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    fn wait_until_ready(&mut self) {
+        wait_for("the agent to be ready", || {
+            if let Some(status) = self.child.try_wait().expect("its state") {
+                panic!("the agent ended: {status}");
+            }
+            http::unix(&self.socket, "GET", "/readyz", &[]).ok().filter(|reply| reply.status == 200)
+        });
+    }
+
+    /// `GET` over the Unix socket.
+    pub(crate) fn get(&self, path: &str) -> http::Reply {
+        self.get_with(path, &[])
+    }
+
+    /// `GET` over the Unix socket with header fields.
+    pub(crate) fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> http::Reply {
+        http::unix(&self.socket, "GET", path, headers).expect("an answer")
+    }
+
+    /// The NIC that a name, id or address names.
+    pub(crate) fn nic(&self, name: &str) -> Option<Value> {
+        let reply = self.get(&format!("/v1/nics/{name}"));
+        (reply.status == 200).then(|| reply.json())
+    }
+
+    /// Waits until `/v1/nics` shows what is wanted of a NIC.
+    pub(crate) fn wait_for_nic(&self, name: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        wait_for(&format!("{name}: {what}"), || self.nic(name).filter(|nic| wanted(nic)))
+    }
+
+    /// The TCP address that it listens on.
+    pub(crate) fn tcp(&self) -> std::net::SocketAddr {
+        let listeners = self.get("/readyz").json()["listeners"].clone();
+        let open = listeners.as_array().expect("listeners").iter().find(|one| {
+            one["state"] == "open" && !one["address"].as_str().expect("an address").starts_with('/')
+        });
+        open.expect("an open port")["address"].as_str().expect("text").parse().expect("an address")
+    }
+
+    /// Follows `/v1/events` over the Unix socket.
+    pub(crate) fn events(&self, query: &str, headers: &[(&str, &str)]) -> events::Events {
+        events::Events::open(&self.socket, query, headers)
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id() as i32), signal).expect("the signal");
+    }
+
+    /// Ends it with SIGTERM and gives its status and how long it took.
+    pub(crate) fn stop(&mut self) -> (ExitStatus, Duration) {
+        let begun = Instant::now();
+        self.signal(Signal::SIGTERM);
+        (self.wait(), begun.elapsed())
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        wait_for("the agent to end", || self.child.try_wait().expect("its state"))
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- log of the agent\n{}---", self.log());
+        }
+    }
+}
+
+/// Waits until `look` finds something.
+pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < end, "waited {} s for {what}", PATIENCE.as_secs());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Runs a program and gives its output; it has to succeed.
+pub(crate) fn run(program: &str, arguments: &str) -> String {
+    let output = Command::new(program).args(arguments.split_whitespace()).output();
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments}: {errors}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// Writes a file of `/sys`.
+pub(crate) fn write(path: impl AsRef<Path>, text: &str) {
+    let path = path.as_ref();
+    fs::write(path, text).unwrap_or_else(|error| panic!("{} ← {text}: {error}", path.display()));
+}
