@@ -30,6 +30,9 @@ fn address(text: &str) -> IpAddr {
 fn pair() {
     enter_private_namespace();
     ip("link add ve0 type veth peer name ve1");
+    // Link-local addresses and their routes would appear at a time of their own.
+    ip("link set ve0 addrgenmode none");
+    ip("link set ve1 addrgenmode none");
     ip("link set ve0 up");
     ip("link set ve1 up");
     ip("address add 192.0.2.1/24 dev ve0");
