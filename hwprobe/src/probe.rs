@@ -28,7 +28,7 @@ pub struct Probe {
 }
 
 enum Machine {
-    Live { files: CachedFiles<RootedFiles>, kernel: CachedKernel<LiveKernel> },
+    Live { files: Box<CachedFiles<RootedFiles>>, kernel: Box<CachedKernel<LiveKernel>> },
     Other { files: Box<dyn Files>, kernel: Box<dyn Kernel> },
 }
 
@@ -56,8 +56,8 @@ pub enum ProbeError {
 impl Probe {
     /// This machine, in the network namespace of the calling thread.
     pub fn live(settings: ProbeSettings) -> Result<Self, ProbeError> {
-        let files = CachedFiles::new(RootedFiles::live());
-        let kernel = CachedKernel::new(LiveKernel::open()?);
+        let files = Box::new(CachedFiles::new(RootedFiles::live()));
+        let kernel = Box::new(CachedKernel::new(LiveKernel::open()?));
         Ok(Self { machine: Machine::Live { files, kernel }, settings })
     }
 
@@ -92,7 +92,7 @@ impl Probe {
     /// The inventory of this moment.
     pub fn inventory(&mut self) -> Inventory {
         match &self.machine {
-            Machine::Live { files, kernel } => scan::inventory(files, kernel, &self.settings),
+            Machine::Live { files, kernel } => scan::inventory(&**files, &**kernel, &self.settings),
             Machine::Other { files, kernel } => scan::inventory(&**files, &**kernel, &self.settings),
         }
     }

@@ -19,6 +19,7 @@ pub(crate) fn inventory(files: &dyn Files, kernel: &dyn Kernel, settings: &Probe
     let mut failures = Vec::new();
     let node = read::node::node(files, &mut failures);
     let mut links = keep(kernel.links().map(Some), &mut failures).unwrap_or_default();
+    failures.extend(kernel.unread_links());
     links.sort_by_key(|link| link.index);
     let mut functions = read::pci::functions(files);
     failures.append(&mut functions.failures);
@@ -89,12 +90,10 @@ impl Scan<'_> {
         let mut on_function: BTreeMap<PciAddress, Vec<(&Link, &Device)>> = BTreeMap::new();
         let mut elsewhere: Vec<(&Link, &Device)> = Vec::new();
         for link in self.links {
-            match devices.get(&link.index) {
-                Some(device) => match &device.pci {
-                    Some((address, _)) => on_function.entry(*address).or_default().push((link, device)),
-                    None => elsewhere.push((link, device)),
-                },
-                None => {}
+            let Some(device) = devices.get(&link.index) else { continue };
+            match &device.pci {
+                Some((address, _)) => on_function.entry(*address).or_default().push((link, device)),
+                None => elsewhere.push((link, device)),
             }
         }
         let mut vf_of: BTreeMap<PciAddress, (PciAddress, u16)> = BTreeMap::new();

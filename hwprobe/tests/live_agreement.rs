@@ -1,4 +1,10 @@
 //! This machine's inventory agrees with `ip`, `ethtool`, `lspci` and `devlink`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code outside of test functions"
+)]
 
 mod agreement;
 

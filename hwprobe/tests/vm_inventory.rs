@@ -1,6 +1,12 @@
 //! In the lab VM: the inventory agrees with the tools, on real SR-IOV NICs in every state.
 //!
 //! Wants igb at 0000:41:00.0 and 0000:81:00.0, an e1000e, a vmxnet3, an 8139cp, a virtio and netdevsim.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code outside of test functions"
+)]
 
 mod agreement;
 

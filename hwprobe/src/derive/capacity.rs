@@ -33,9 +33,9 @@ fn obstacle(pf: &Nic) -> Option<SriovZeroReason> {
         Some(driver) if lacks_sriov(driver) => return Some(SriovZeroReason::DriverLacksSupport),
         Some(_) => {}
     }
-    match pf.held.as_ref().map(|held| held.by) {
-        Some(HeldBy::Namespace | HeldBy::Vfio | HeldBy::VfioUnknown) => return Some(SriovZeroReason::PfHeld),
-        _ => {}
+    let holder = pf.held.as_ref().map(|held| held.by);
+    if let Some(HeldBy::Namespace | HeldBy::Vfio | HeldBy::VfioUnknown) = holder {
+        return Some(SriovZeroReason::PfHeld);
     }
     enslaving_master(pf).map(|_| SriovZeroReason::Enslaved)
 }

@@ -14,13 +14,16 @@ use super::files::Files;
 use super::kernel::{Answer, DevlinkAnswers, ForeignNamespace, Kernel, Origin, VfioHolder};
 use crate::model::Failure;
 
+/// Answers by path.
+type Kept<T> = RefCell<BTreeMap<String, T>>;
+
 /// Files that are read once.
 pub(crate) struct CachedFiles<F> {
     inner: F,
-    read: RefCell<BTreeMap<String, Result<Option<Vec<u8>>, Failure>>>,
-    links: RefCell<BTreeMap<String, Result<Option<String>, Failure>>>,
-    lists: RefCell<BTreeMap<String, Result<Vec<String>, Failure>>>,
-    inodes: RefCell<BTreeMap<String, Option<u64>>>,
+    read: Kept<Result<Option<Vec<u8>>, Failure>>,
+    links: Kept<Result<Option<String>, Failure>>,
+    lists: Kept<Result<Vec<String>, Failure>>,
+    inodes: Kept<Option<u64>>,
 }
 
 impl<F: Files> CachedFiles<F> {
@@ -63,7 +66,7 @@ impl<F: Files> CachedFiles<F> {
     }
 }
 
-fn keep<T: Clone>(cache: &RefCell<BTreeMap<String, T>>, path: &str, ask: impl FnOnce() -> T) -> T {
+fn keep<T: Clone>(cache: &Kept<T>, path: &str, ask: impl FnOnce() -> T) -> T {
     if let Some(kept) = cache.borrow().get(path) {
         return kept.clone();
     }
@@ -123,10 +126,17 @@ impl<K: Kernel> CachedKernel<K> {
         self.routes.borrow_mut().take();
     }
 
-    /// Forgets what is known of one link.
+    /// Forgets what is known of one link, and the default routes when one leads over it: the kernel does not
+    /// say that an IPv4 route went with its link.
     pub(crate) fn forget_link(&self, index: u32) {
         self.ethtool.borrow_mut().remove(&index);
         self.modules.borrow_mut().remove(&index);
+        let over_it = |routes: &Vec<Route>| {
+            routes.iter().flat_map(|route| &route.hops).any(|hop| hop.index == Some(index))
+        };
+        if self.routes.borrow().as_ref().is_some_and(over_it) {
+            self.forget_routes();
+        }
     }
 
     /// Forgets what is known of all links; their modules stay plugged.
@@ -152,6 +162,10 @@ impl<K: Kernel> Kernel for CachedKernel<K> {
 
     fn links(&self) -> Answer<Vec<Link>> {
         self.inner.links()
+    }
+
+    fn unread_links(&self) -> Vec<Failure> {
+        self.inner.unread_links()
     }
 
     fn addresses(&self) -> Answer<Vec<Address>> {

@@ -147,6 +147,10 @@ impl<F: Files> Kernel for CapturedKernel<F> {
         Ok(names.into_iter().enumerate().map(link).collect())
     }
 
+    fn unread_links(&self) -> Vec<Failure> {
+        Vec::new()
+    }
+
     fn addresses(&self) -> Answer<Vec<Address>> {
         let text = self.files.text("proc/net/if_inet6")?.unwrap_or_default();
         Ok(text.lines().filter_map(inet6_line).collect())

@@ -21,6 +21,9 @@ pub(crate) trait Kernel {
     /// All links of the namespace, with the VFs of PFs.
     fn links(&self) -> Answer<Vec<Link>>;
 
+    /// What went wrong with single links of the last [`Kernel::links`]: those are missing from it.
+    fn unread_links(&self) -> Vec<Failure>;
+
     /// All addresses of the namespace.
     fn addresses(&self) -> Answer<Vec<Address>>;
 
@@ -113,6 +116,9 @@ pub struct KernelAnswers {
     /// Links.
     #[serde(default = "unasked")]
     pub links: Answer<Vec<Link>>,
+    /// Links that could not be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread_links: Vec<Failure>,
     /// Addresses.
     #[serde(default = "unasked")]
     pub addresses: Answer<Vec<Address>>,
@@ -152,6 +158,7 @@ impl KernelAnswers {
         Self {
             origin,
             links: unasked(),
+            unread_links: Vec::new(),
             addresses: unasked(),
             default_routes: unasked(),
             routes_to: BTreeMap::new(),
@@ -172,6 +179,10 @@ impl Kernel for KernelAnswers {
 
     fn links(&self) -> Answer<Vec<Link>> {
         self.links.clone()
+    }
+
+    fn unread_links(&self) -> Vec<Failure> {
+        self.unread_links.clone()
     }
 
     fn addresses(&self) -> Answer<Vec<Address>> {
@@ -243,6 +254,12 @@ impl<K: Kernel> Kernel for RecordingKernel<K> {
     fn links(&self) -> Answer<Vec<Link>> {
         let answer = self.inner.links();
         self.kept.borrow_mut().links = answer.clone();
+        answer
+    }
+
+    fn unread_links(&self) -> Vec<Failure> {
+        let answer = self.inner.unread_links();
+        self.kept.borrow_mut().unread_links = answer.clone();
         answer
     }
 

@@ -16,6 +16,7 @@ use crate::model::Failure;
 pub(crate) struct LiveKernel {
     route: RefCell<Socket>,
     generic: RefCell<Socket>,
+    unread: RefCell<Vec<Failure>>,
 }
 
 impl LiveKernel {
@@ -24,6 +25,7 @@ impl LiveKernel {
         Ok(Self {
             route: Socket::open(Family::Route)?.into(),
             generic: Socket::open(Family::Generic)?.into(),
+            unread: RefCell::default(),
         })
     }
 }
@@ -51,7 +53,13 @@ impl Kernel for LiveKernel {
     }
 
     fn links(&self) -> Answer<Vec<Link>> {
-        route::links(&mut self.route.borrow_mut()).map(|dump| dump.links).map_err(failed("RTM_GETLINK"))
+        let dump = route::links(&mut self.route.borrow_mut()).map_err(failed("RTM_GETLINK"))?;
+        *self.unread.borrow_mut() = dump.failures.into_iter().map(failed("RTM_GETLINK")).collect();
+        Ok(dump.links)
+    }
+
+    fn unread_links(&self) -> Vec<Failure> {
+        self.unread.borrow().clone()
     }
 
     fn addresses(&self) -> Answer<Vec<Address>> {
