@@ -85,7 +85,7 @@ fn body_that_grows_beyond_the_limit_is_refused() {
         request.extend_from_slice(b"\r\n");
     }
 
-    let reply = Reply::parse(&http::raw(agent.tcp(), &request), true);
+    let reply = Reply::parse(&http::raw_open(agent.tcp(), &request), true);
 
     assert_eq!((reply.status, reply.problem().as_str()), (413, "body-too-large"));
 }
@@ -237,8 +237,9 @@ fn ten_thousand_connections_get_clear_answers_and_leave_nothing_behind() {
     let agent = lab.agent();
     let address = agent.tcp();
     let mut before = 0;
+    const WARM_UP: u32 = 4;
 
-    for round in 0..3 {
+    for round in 0..7 {
         let mut streams: Vec<TcpStream> = (0..10_000).map(|_| TcpStream::connect(address).unwrap()).collect();
         // The Unix socket has places of its own.
         assert_eq!(agent.get("/livez").status, 200);
@@ -270,10 +271,11 @@ fn ten_thousand_connections_get_clear_answers_and_leave_nothing_behind() {
         });
         let now = resident_kib(agent.pid());
         println!("round {round}: {now} KiB resident");
-        if round == 0 {
+        // The allocator keeps what the first rounds needed at most; from then on nothing may be added.
+        if round == WARM_UP {
             before = now;
         }
-        assert!(now < before + 4096, "grew from {before} to {now} KiB");
+        assert!(round <= WARM_UP || now < before + 1024, "grew from {before} to {now} KiB");
     }
     still_works(&agent);
 }

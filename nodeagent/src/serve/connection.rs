@@ -41,7 +41,6 @@ pub(super) async fn serve<S>(
             .header_read_timeout(seconds(limits.header_seconds))
             .max_buf_size(limits.header_bytes as usize)
             .max_headers(limits.header_fields as usize)
-            .pipeline_flush(true)
             .serve_connection(TokioIo::new(io), service),
     );
     let mut ending = false;
@@ -56,7 +55,12 @@ pub(super) async fn serve<S>(
     };
     let mut io = (*Pin::into_inner(connection)).into_parts().io.into_inner();
     let Err(error) = done else {
-        let _ = io.shutdown().await;
+        // A refused body is still under way; closing on it would reset the connection and lose the refusal.
+        if ending {
+            let _ = io.shutdown().await;
+        } else {
+            say_and_linger(&mut io, &[]).await;
+        }
         return;
     };
     tracing::debug!(error = %error, "connection ended");
@@ -65,8 +69,11 @@ pub(super) async fn serve<S>(
         () if error.is_timeout() && io.has_received() => {
             refusal(ProblemCode::Timeout, "the request's head did not arrive in time")
         }
+        () if error.is_parse_too_large() => {
+            refusal(ProblemCode::HeaderTooLarge, "the request's head has too many bytes or too many fields")
+        }
         () if error.is_parse() => refusal(ProblemCode::MalformedRequest, "this is not an HTTP/1.1 request"),
-        () => return,
+        () => Vec::new(),
     };
     say_and_linger(&mut io, &answer).await;
 }

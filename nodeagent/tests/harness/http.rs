@@ -111,13 +111,24 @@ fn ask(
     Ok(Reply::parse(&bytes, method != "HEAD"))
 }
 
-/// Sends raw bytes over TCP, and gives everything that comes until the other side closes.
+/// Sends raw bytes over TCP, says that there is no more, and gives everything that comes until the other side closes.
 pub(crate) fn raw(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    exchange(address, bytes, true)
+}
+
+/// Sends raw bytes over TCP, and gives everything that comes until the other side closes.
+pub(crate) fn raw_open(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    exchange(address, bytes, false)
+}
+
+fn exchange(address: SocketAddr, bytes: &[u8], is_all: bool) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).expect("connect");
     stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a limit");
     // The server may refuse in the middle of it.
     let _ = stream.write_all(bytes);
-    let _ = stream.shutdown(std::net::Shutdown::Write);
+    if is_all {
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+    }
     let mut answer = Vec::new();
     if let Err(error) = stream.read_to_end(&mut answer) {
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "{error}");

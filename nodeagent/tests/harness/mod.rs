@@ -73,7 +73,6 @@ impl Lab {
         let mut command = Command::new(env!("CARGO_BIN_EXE_multi-nicd"));
         command
             .arg("--standalone")
-            .args(["--log-level", "info", "--log-format", "text"])
             .arg("--config")
             .arg(self.path("config"))
             .arg("--state-dir")
@@ -99,7 +98,13 @@ impl Lab {
         let log =
             self.path(&format!("log-{}", fs::read_dir(self.folder.path()).expect("the folder").count()));
         let file = fs::File::create(&log).expect("the log");
-        let child = self.command(flags).stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).spawn();
+        let child = self
+            .command(flags)
+            .args(["--log-format", "text"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(file)
+            .spawn();
         Agent { child: child.expect("start multi-nicd"), socket: self.path("run/api.sock"), log }
     }
 }
