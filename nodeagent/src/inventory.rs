@@ -5,3 +5,4 @@ pub(crate) mod diff;
 pub(crate) mod events;
 pub(crate) mod published;
 mod reprobe;
+mod settle;

@@ -20,6 +20,7 @@ use super::diff::differences;
 use super::events::SharedLog;
 use super::published::Published;
 use super::reprobe::{Clock, report};
+use super::settle::Settle;
 use crate::cli::Machine;
 use crate::health::Health;
 use crate::memory::Memory;
@@ -153,6 +154,7 @@ struct Worker {
     woken: UnixStream,
     inbox: Receiver<Request>,
     clock: Clock,
+    settle: Settle,
     memory: Memory,
     remembered: Vec<RememberedProtection>,
     /// The agent's own warnings with what each is about.
@@ -167,6 +169,7 @@ struct Worker {
 /// Why the thread woke.
 enum Woken {
     Changes(Vec<Change>),
+    /// Time for something is up, or somebody asks for something.
     TimeIsUp,
 }
 
@@ -195,13 +198,14 @@ impl Worker {
             "the machine has been read"
         );
         let clock = Clock::new(reprobe.filter(|_| watcher.is_some()));
-        let own = Vec::new();
+        let (own, settle) = (Vec::new(), Settle::default());
         let mut worker = Self {
             probe,
             watcher,
             woken,
             inbox,
             clock,
+            settle,
             memory,
             remembered,
             own,
@@ -223,28 +227,37 @@ impl Worker {
                 return;
             }
             match woken {
-                Woken::Changes(changes) if changes.is_empty() => {}
                 Woken::Changes(changes) => {
                     if changes.contains(&Change::Everything) {
                         self.metrics.overruns.inc();
                     }
+                    self.settle.note(&changes, begun);
                     changes.iter().for_each(|change| self.probe.forget(change));
                     tracing::debug!(changes = changes.len(), "the kernel told of changes");
                     self.read(EventCause::Notification, begun);
                 }
-                Woken::TimeIsUp => self.reprobe(begun),
+                Woken::TimeIsUp => {
+                    if self.settle.take_due(begun) {
+                        self.probe.forget_all();
+                        self.read(EventCause::Notification, begun);
+                    }
+                    if self.clock.is_due(begun) {
+                        self.reprobe(begun);
+                    }
+                }
             }
         }
     }
 
     fn wait(&mut self) -> Woken {
-        let left = self.clock.left(Instant::now());
+        let now = Instant::now();
+        let left = self.clock.left(now).into_iter().chain(self.settle.left(now)).min();
         let waited = match &mut self.watcher {
             Some(watcher) => watcher.wait(left, Some(self.woken.as_fd())),
             None => wait_for(&self.woken, None).map(|()| Vec::new()),
         };
         match waited {
-            Ok(changes) if changes.is_empty() && self.clock.is_due(Instant::now()) => Woken::TimeIsUp,
+            Ok(changes) if changes.is_empty() => Woken::TimeIsUp,
             Ok(changes) => Woken::Changes(changes),
             Err(error) => self.watch_again(&error),
         }
