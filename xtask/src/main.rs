@@ -6,6 +6,7 @@
 
 mod bench;
 mod codegen;
+mod http;
 mod lab;
 mod output;
 mod program;

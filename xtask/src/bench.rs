@@ -1,8 +1,0 @@
-//! `cargo xtask bench`.
-use anyhow::Result;
-use std::process::ExitCode;
-#[derive(clap::Args)]
-pub(crate) struct Arguments {}
-pub(crate) fn run(_: &Arguments) -> Result<ExitCode> {
-    anyhow::bail!("not here yet")
-}
