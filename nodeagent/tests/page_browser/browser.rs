@@ -1,6 +1,6 @@
 //! Chromium, driven by ChromeDriver's WebDriver API (W3C WebDriver 2), which needs no more than HTTP and JSON.
 
-use std::io::{Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -58,6 +58,10 @@ impl Browser {
         }}});
         let session = browser.ask("POST", "/session", &wanted);
         browser.session = session["sessionId"].as_str().unwrap().to_owned();
+        // The tab that Chromium begins with is a page of its own, with requests and messages of its own.
+        browser.command("/url", &json!({"url": "about:blank"}));
+        browser.log("browser");
+        browser.log("performance");
         browser
     }
 
@@ -160,7 +164,7 @@ impl Browser {
     }
 
     fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
-        let (status, answer) = http(PORT, method, path, Some(body));
+        let (status, answer) = http(PORT, method, path, Some(body)).unwrap();
         assert_eq!(status, 200, "{method} {path}: {}", answer["value"]["message"]);
         answer["value"].clone()
     }
@@ -171,47 +175,39 @@ impl Drop for Browser {
         if !self.session.is_empty() {
             // Chromium is chromedriver's child: ended before its parent, it leaves nobody behind.
             let path = format!("/session/{}", self.session);
-            let _ = std::panic::catch_unwind(|| http(PORT, "DELETE", &path, None));
+            let _ = http(PORT, "DELETE", &path, None);
         }
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
 }
 
-/// One request to a port of the loopback address; status and JSON body.
-pub(crate) fn http(port: u16, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-    stream.set_read_timeout(Some(PATIENCE * 2)).unwrap();
+/// One request to a port of the loopback address; status and JSON body (null when it is none).
+pub(crate) fn http(port: u16, method: &str, path: &str, body: Option<&Value>) -> io::Result<(u16, Value)> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_read_timeout(Some(PATIENCE * 2))?;
     let body = body.map(Value::to_string).unwrap_or_default();
     write!(
         stream,
         "{method} {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
-    )
-    .unwrap();
-    let mut answer = Vec::new();
-    let mut rest = usize::MAX;
-    let mut split = 0;
-    let mut buffer = vec![0; 65536];
-    while rest > 0 {
-        let read = stream.read(&mut buffer).unwrap();
-        if read == 0 {
-            break;
-        }
-        answer.extend_from_slice(&buffer[..read]);
-        if split == 0
-            && let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n")
-        {
-            split = end + 4;
-        }
-        if split > 0 {
-            let head = String::from_utf8_lossy(&answer[..split]).to_lowercase();
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
-            rest = length
-                .map_or(usize::MAX, |length| split + length.trim().parse::<usize>().unwrap() - answer.len());
+    )?;
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    stream.read_line(&mut line)?;
+    let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let mut length = 0;
+    while {
+        line.clear();
+        stream.read_line(&mut line)? > 2
+    } {
+        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().map_err(io::Error::other)?;
         }
     }
-    let status = String::from_utf8_lossy(&answer[..split]).split(' ').nth(1).unwrap().parse().unwrap();
-    (status, serde_json::from_slice(&answer[split..]).unwrap_or(Value::Null))
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body)?;
+    let status = status.ok_or_else(|| io::Error::other("no status"))?;
+    Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
 }

@@ -24,22 +24,22 @@ fn change_of_a_link_appears_without_loading_the_page_again() {
     let (_agent, browser) = page_of_this_namespace();
     browser.run(UNFOLD);
     browser.run(
-        "window.loadedOnce = true; window.row = document.querySelector('[data-nic=page0]');
+        "window.loadedOnce = true; window.row = document.querySelector('[data-nic=virtual-page0]');
          window.row.querySelector('.nic-name').focus()",
     );
-    let state = "return document.querySelector('[data-nic=page0] .state-word').textContent";
+    let state = "return document.querySelector('[data-nic=virtual-page0] .state-word').textContent";
     assert_eq!(browser.run(state), "up");
 
     ip("link set page0 mtu 1380");
-    wait_for_text(&browser, "page0", "MTU 1380");
+    wait_for_text(&browser, "virtual-page0", "MTU 1380");
     ip("address add 192.0.2.7/24 dev page0");
-    wait_for_text(&browser, "page0", "192.0.2.7/24");
+    wait_for_text(&browser, "virtual-page0", "192.0.2.7/24");
     ip("link set page0 down");
     browser.wait_for("it is down", &format!("{state} === 'down'"));
     ip("link add page2 type veth peer name page3");
-    wait_for_text(&browser, "page3", "veth");
+    wait_for_text(&browser, "virtual-page3", "veth");
     ip("link delete page2");
-    browser.wait_for("it is gone", "return document.querySelector('[data-nic=page3]') === null");
+    browser.wait_for("it is gone", "return document.querySelector('[data-nic=virtual-page3]') === null");
 
     assert_eq!(browser.run("return window.loadedOnce"), true);
     assert_eq!(browser.run("return window.row.isConnected"), true, "the row was kept");
@@ -73,7 +73,7 @@ fn name_that_is_markup_is_shown_as_text() {
         "the new name is shown",
         "return [...document.querySelectorAll('.nic-name')].some((name) => name.textContent === '<b>')",
     );
-    browser.run("location.hash = 'nic=' + encodeURIComponent('<b>')");
+    browser.run("location.hash = 'nic=' + encodeURIComponent('virtual-<b>')");
     browser.wait_for(
         "the alias is shown",
         "return document.getElementById('detail').textContent.includes('<img/src=x>')",
@@ -96,7 +96,7 @@ fn lost_agent_is_said_and_found_again() {
     browser.wait_for(
         "the loss is said",
         "return document.getElementById('live').textContent === 'connection lost, retrying'
-             && !document.getElementById('lost').hidden && document.querySelector('[data-nic=page0]') !== null",
+             && !document.getElementById('lost').hidden && document.querySelector('[data-nic=virtual-page0]') !== null",
     );
     ip("link add page2 type veth peer name page3");
     let _agent = stopped.again();
@@ -105,7 +105,7 @@ fn lost_agent_is_said_and_found_again() {
         "it is live again",
         "return document.getElementById('live').textContent === 'live' && document.getElementById('lost').hidden",
     );
-    wait_for_text(&browser, "page2", "veth");
+    wait_for_text(&browser, "virtual-page2", "veth");
     assert_eq!(browser.run("return window.loadedOnce"), true);
     // The browser itself notes each refused connection; nothing else may be there.
     let others: Vec<String> =

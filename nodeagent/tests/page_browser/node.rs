@@ -72,7 +72,7 @@ impl Agent {
             .unwrap();
         let mut agent = Self { process, folders, options };
         let start = Instant::now();
-        while std::panic::catch_unwind(|| http(PORT, "GET", "/readyz", None).0).ok() != Some(200) {
+        while !http(PORT, "GET", "/readyz", None).is_ok_and(|(status, _)| status == 200) {
             assert!(start.elapsed() < PATIENCE, "the agent is not ready");
             assert_eq!(agent.process.try_wait().unwrap(), None, "the agent has ended");
             std::thread::sleep(Duration::from_millis(50));
@@ -94,7 +94,7 @@ impl Agent {
 
     /// The JSON behind a path.
     pub(crate) fn get(&self, path: &str) -> Value {
-        let (status, body) = http(PORT, "GET", path, None);
+        let (status, body) = http(PORT, "GET", path, None).unwrap();
         assert_eq!(status, 200, "{path}: {body}");
         body
     }
