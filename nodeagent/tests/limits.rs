@@ -1,6 +1,15 @@
 //! What clients may take, and that nothing they send breaks the agent. Answers are read from raw sockets.
 //! REQUIRES: root.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test may fail by panicking, in its helpers too"
+)]
+
 mod harness;
 
 use std::io::{Read, Write};

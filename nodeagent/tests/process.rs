@@ -1,6 +1,15 @@
 //! The process: start, end, refusals to start, what it remembers, and that it does nothing when nothing happens.
 //! REQUIRES: root, veth.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test may fail by panicking, in its helpers too"
+)]
+
 mod harness;
 
 use std::net::TcpListener;

@@ -3,6 +3,15 @@
 //!
 //! Wants an igb at 0000:41:00.0 and an e1000e at 0000:82:00.0. REQUIRES: root, and nobody else who changes those two.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test may fail by panicking, in its helpers too"
+)]
+
 mod harness;
 
 use std::path::PathBuf;
