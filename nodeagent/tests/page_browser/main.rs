@@ -3,6 +3,13 @@
 //!
 //! REQUIRES: root, the Debian packages chromium and chromium-driver.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on stops with the cause"
+)]
+
 mod browser;
 mod content;
 mod live;

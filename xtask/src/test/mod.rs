@@ -88,6 +88,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         });
     }
 
+    if suites.of_browser() > 0 && arguments.quick {
+        report.leave_out("browser", suites.of_browser(), "as --quick asks");
+    } else if suites.of_browser() > 0 {
+        report.step("browser", || browser_tests(&workspace, &scope, &suites));
+    }
     if arguments.quick {
         report.leave_out("lab", suites.of_lab() + lab_blocks.len() as u64, "as --quick asks");
     } else {
@@ -146,6 +151,31 @@ fn host_tests(workspace: &Workspace, scope: &[String], suites: &Suites) -> Resul
     let stood_aside = summary::nextest(&printed).map_or(0, |tally| tally.skipped);
     // nextest's own count holds the lab's tests too; those get their turn.
     outcome.tally.skipped = outcome.tally.skipped - stood_aside + suites.ignored_for_good();
+    Ok(outcome)
+}
+
+/// The tests that drive Chromium on this host.
+fn browser_tests(workspace: &Workspace, scope: &[String], suites: &Suites) -> Result<Outcome> {
+    program::must(workspace.lab("packages").arg("browser"))?;
+    let junit = workspace.target.join("nextest/xtask/junit.xml");
+    let _ = std::fs::remove_file(&junit);
+    let mut nextest = workspace.cargo();
+    nextest.args(["nextest", "run", "--profile", "xtask", "--all-features", "--color", "never"]).args(scope);
+    nextest.args(["--run-ignored", "only", "-E", "kind(test) & binary(/^page_/)"]).envs(ENVIRONMENT);
+    let (status, printed) = program::tee(&mut nextest)?;
+    let mut outcome = count_run(&printed, status, &junit);
+    // Whatever nextest passed over belongs to other steps, which count it.
+    let passed_over = summary::nextest(&printed).map_or(0, |tally| tally.skipped);
+    outcome.tally.skipped -= passed_over;
+    let ran = outcome.tally.passed + outcome.tally.failed + outcome.tally.skipped;
+    if ran < suites.of_browser() {
+        outcome.tally.failed += suites.of_browser() - ran;
+        outcome.failures.push(format!(
+            "{} of {} tests never ran",
+            suites.of_browser() - ran,
+            suites.of_browser()
+        ));
+    }
     Ok(outcome)
 }
 

@@ -28,6 +28,11 @@ impl Suite {
     pub(crate) fn in_lab(&self) -> bool {
         self.kind == "test" && self.name.starts_with("vm_")
     }
+
+    /// Whether its ignored tests drive a browser on this host.
+    pub(crate) fn in_browser(&self) -> bool {
+        self.kind == "test" && self.name.starts_with("page_")
+    }
 }
 
 /// What `cargo nextest list --message-format json` found.
@@ -60,14 +65,23 @@ impl Suites {
         Ok(Self { all: all.collect() })
     }
 
-    /// Ignored tests that no lab group runs: nobody ever sees them pass.
+    /// Ignored tests that neither a lab group nor the browser step runs: nobody ever sees them pass.
     pub(crate) fn ignored_for_good(&self) -> u64 {
-        self.all.iter().filter(|suite| !suite.in_lab()).map(|suite| suite.ignored).sum()
+        self.ignored(|suite| !suite.in_lab() && !suite.in_browser())
+    }
+
+    /// The tests in a browser.
+    pub(crate) fn of_browser(&self) -> u64 {
+        self.ignored(Suite::in_browser)
+    }
+
+    fn ignored(&self, which: impl Fn(&Suite) -> bool) -> u64 {
+        self.all.iter().filter(|suite| which(suite)).map(|suite| suite.ignored).sum()
     }
 
     /// The tests of the lab.
     pub(crate) fn of_lab(&self) -> u64 {
-        self.all.iter().filter(|suite| suite.in_lab()).map(|suite| suite.ignored).sum()
+        self.ignored(Suite::in_lab)
     }
 
     /// Where the table of groups and the test files disagree. With a scope only its crates count.
@@ -137,7 +151,9 @@ mod tests {
         "netlink::vm_nics": {"binary-id": "netlink::vm_nics", "package-name": "netlink", "kind": "test",
             "binary-name": "vm_nics", "testcases": {"x": {"ignored": true}, "y": {"ignored": true}}},
         "store::vm_disk": {"binary-id": "store::vm_disk", "package-name": "store", "kind": "test",
-            "binary-name": "vm_disk", "testcases": {"x": {"ignored": true}}}}}"#;
+            "binary-name": "vm_disk", "testcases": {"x": {"ignored": true}}},
+        "nodeagent::page_browser": {"binary-id": "nodeagent::page_browser", "package-name": "nodeagent",
+            "kind": "test", "binary-name": "page_browser", "testcases": {"x": {"ignored": true}}}}}"#;
 
     #[test]
     fn ignored_tests_are_counted_where_they_run() {
@@ -145,6 +161,7 @@ mod tests {
 
         assert_eq!(suites.ignored_for_good(), 1);
         assert_eq!(suites.of_lab(), 3);
+        assert_eq!(suites.of_browser(), 1);
     }
 
     #[test]
