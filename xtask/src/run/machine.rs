@@ -15,12 +15,7 @@ use crate::workspace::Workspace;
 pub(crate) const NICS: [&str; 4] = ["igb:0:0", "igb:1:1", "e1000e:0:1", "vmxnet3:0"];
 
 /// Boots, starts the agent there, and stays until somebody stops it.
-pub(super) fn run(
-    workspace: &Workspace,
-    programs: &Programs,
-    port: u16,
-    signals: &Signals,
-) -> Result<ExitCode> {
+pub(super) fn run(workspace: &Workspace, programs: &Programs, port: u16) -> Result<ExitCode> {
     let folder = workspace.target.join("run-vm");
     std::fs::create_dir_all(&folder)?;
     let log = folder.join("agent.log");
@@ -28,7 +23,9 @@ pub(super) fn run(
     std::fs::File::create(&log)?;
 
     output::line("booting a machine with two SR-IOV NICs, an e1000e and a vmxnet3 (about ten seconds)");
-    let mut machine = workspace.lab("vm-run");
+    // The machine ends with this command, however that ends.
+    let mut machine = workspace.command("setpriv");
+    machine.args(["--pdeathsig", "TERM"]).arg(workspace.root.join("lab/vm-run"));
     for nic in NICS {
         machine.args(["--nic", nic]);
     }
@@ -37,6 +34,7 @@ pub(super) fn run(
     machine.arg(port.to_string()).arg(&log);
     machine.stdin(Stdio::null()).process_group(0);
     let child = machine.spawn().context("start lab/vm-run")?;
+    let signals = Signals::take()?;
     // The guest shows its own table, before its agent starts.
-    serve(child, port, &log, signals, Duration::from_secs(900), || Ok(()))
+    serve(child, port, &log, &signals, Duration::from_secs(900), || Ok(()))
 }

@@ -46,12 +46,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let workspace = Workspace::load()?;
     let programs = build(&workspace, &CRATES, arguments.release)?;
     let port = free_port(arguments.port)?;
-    // From here on Ctrl-C is ours: it stops the agent, then this command.
-    let signals = Signals::take()?;
     if arguments.vm {
-        return machine::run(&workspace, &programs, port, &signals);
+        return machine::run(&workspace, &programs, port);
     }
     let agent = Agent::start(&workspace, &programs, "run", port, &[])?;
+    // From here on Ctrl-C is ours: it stops the agent, then this command. Not before, or the agent
+    // would be born with the signals blocked.
+    let signals = Signals::take()?;
     let log = agent.log.clone();
     let shown = || program::must(&mut std::process::Command::new(&programs.hwprobe));
     serve(agent.child, port, &log, &signals, Duration::from_secs(60), shown)
