@@ -34,7 +34,7 @@ pub(crate) struct Metrics {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Request {
-    route: String,
+    route: &'static str,
     method: &'static str,
     status: u16,
 }
@@ -83,8 +83,8 @@ impl Metrics {
     }
 
     /// Counts an answer. `route` is the route's pattern; `method` one of HTTP's own.
-    pub(crate) fn answered(&self, route: &str, method: &'static str, status: u16) {
-        self.requests.get_or_create(&Request { route: route.to_owned(), method, status }).inc();
+    pub(crate) fn answered(&self, route: &'static str, method: &'static str, status: u16) {
+        self.requests.get_or_create(&Request { route, method, status }).inc();
     }
 
     /// Notes how long a reading of the machine took.

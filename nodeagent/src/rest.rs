@@ -88,6 +88,11 @@ const PATHS: &[&str] = &[
     "/v1/warnings",
 ];
 
+/// The route's pattern as it stands here, for labels that live as long as the program.
+fn route_name(pattern: &str) -> &'static str {
+    PATHS.iter().find(|known| **known == pattern).copied().unwrap_or("files")
+}
+
 /// The whole API as a service.
 pub(crate) fn router(state: RestState) -> axum::Router {
     let (router, _) = routes().split_for_parts();

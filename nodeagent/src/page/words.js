@@ -89,10 +89,10 @@ export const address = (entry) => `${entry.address}/${entry.prefixLength}`;
 /** Who holds a NIC or VF; `short` cuts the UID of a pod. */
 export function holder(held, short = false) {
   const space = held.namespace ?? {};
-  const process = space.process ?? space.name ?? null;
+  const process = space.name ?? (space.process ? `of ${space.process}` : null);
   const parts = {
     namespace: () => [
-      space.podUid ? `pod ${short ? `${space.podUid.slice(0, 8)}…` : space.podUid}` : process ? `namespace of ${process}` : 'another namespace',
+      space.podUid ? `pod ${short ? `${space.podUid.slice(0, 8)}…` : space.podUid}` : process ? `namespace ${process}` : 'another namespace',
       held.name ? `as ${held.name}` : null,
     ],
     vfio: () => ['vfio:', held.holder ?? 'a process', held.pid ? `(pid ${held.pid})` : null],

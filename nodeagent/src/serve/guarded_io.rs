@@ -67,6 +67,10 @@ pub(super) fn refusal(code: ProblemCode, detail: &str) -> Vec<u8> {
 /// The refusal to write instead of a head that hyper wrote for a request it could not parse. Ours have a
 /// content type, its own have none.
 fn instead_of(head: &[u8]) -> Option<Vec<u8>> {
+    // Nearly every write ends here.
+    if !head.starts_with(b"HTTP/1.1 4") {
+        return None;
+    }
     let text = std::str::from_utf8(head).ok()?;
     if text.contains("content-type") || !text.ends_with("\r\n\r\n") {
         return None;
