@@ -248,7 +248,7 @@ fn ten_thousand_connections_get_clear_answers_and_leave_nothing_behind() {
     let mut before = 0;
     const WARM_UP: u32 = 4;
 
-    for round in 0..7 {
+    for round in 0..10 {
         let mut streams: Vec<TcpStream> = (0..10_000).map(|_| TcpStream::connect(address).unwrap()).collect();
         // The Unix socket has places of its own.
         assert_eq!(agent.get("/livez").status, 200);
@@ -280,11 +280,11 @@ fn ten_thousand_connections_get_clear_answers_and_leave_nothing_behind() {
         });
         let now = resident_kib(agent.pid());
         println!("round {round}: {now} KiB resident");
-        // The allocator keeps what the first rounds needed at most; from then on nothing may be added.
+        // The allocator keeps what the worst moment needed. 84 bytes lost a connection would show in the 50,000 after that.
         if round == WARM_UP {
             before = now;
         }
-        assert!(round <= WARM_UP || now < before + 1024, "grew from {before} to {now} KiB");
+        assert!(round <= WARM_UP || now < before + 4096, "grew from {before} to {now} KiB");
     }
     still_works(&agent);
 }
