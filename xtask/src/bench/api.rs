@@ -12,12 +12,9 @@ use nix::unistd::Pid;
 
 use super::measure::{median, milliseconds, percentile};
 use crate::http::Connection;
-use crate::run::{Agent, Programs, answers, stop};
+use crate::run::{Agent, Programs, answers, free_port, stop};
 use crate::workspace::Workspace;
 use crate::{output, program};
-
-/// Away from the agent's usual port: an agent of this machine may be there.
-const PORT: u16 = 11_190;
 
 /// Patience with one answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,21 +23,22 @@ pub(super) fn run(workspace: &Workspace, programs: &Programs, seconds: u64, chan
     // Server on one core, client on another: neither is measured with the other's work.
     let two_cores = std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
     let pinned: &[&str] = if two_cores { &["taskset", "-c", "0"] } else { &[] };
-    let mut agent = Agent::start(workspace, programs, "bench/agent", PORT, pinned)?;
+    let port = free_port(None)?;
+    let mut agent = Agent::start(workspace, programs, "bench/agent", port, pinned)?;
     if two_cores {
         let mut second = CpuSet::new();
         second.set(1)?;
         sched_setaffinity(Pid::from_raw(0), &second)?;
     }
-    let measured = measure(&mut agent, seconds, changes);
+    let measured = measure(&mut agent, port, seconds, changes);
     let status = stop(&mut agent.child)?;
     measured?;
     if status.success() { Ok(()) } else { bail!("the agent ended badly ({status}): {}", agent.log.display()) }
 }
 
-fn measure(agent: &mut Agent, seconds: u64, changes: usize) -> Result<()> {
+fn measure(agent: &mut Agent, port: u16, seconds: u64, changes: usize) -> Result<()> {
     let end = Instant::now() + Duration::from_secs(30);
-    while !answers(PORT) {
+    while !answers(port) {
         if let Some(status) = agent.child.try_wait()? {
             bail!("the agent ended ({status}): {}", agent.log.display());
         }
@@ -59,28 +57,31 @@ fn measure(agent: &mut Agent, seconds: u64, changes: usize) -> Result<()> {
         memory(&process)?
     ));
 
-    let whole = Connection::open(address(), PATIENCE)?.get("/v1/inventory", None)?;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let whole = Connection::open(address, PATIENCE)?.get("/v1/inventory", None)?;
     let etag = whole.etag.context("/v1/inventory has no ETag")?;
     for connections in [1, 16] {
-        let rate = load(connections, Some(&etag), 304, seconds)?;
+        let rate = load(address, connections, Some(&etag), 304, seconds)?;
         output::line(&format!("ETag hits {rate:>8.0} requests/s on one core, {connections} connections"));
     }
-    let rate = load(16, None, 200, seconds)?;
+    let rate = load(address, 16, None, 200, seconds)?;
     let size = whole.body.len();
     output::line(&format!("whole     {rate:>8.0} requests/s on one core, 16 connections, {size} bytes each"));
     output::line(&format!("after it  {} of memory", memory(&process)?));
-    latency(changes)
-}
-
-fn address() -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::LOCALHOST, PORT))
+    latency(address, changes)
 }
 
 /// Requests a second: one in flight on each connection, one client thread.
-fn load(connections: usize, etag: Option<&str>, status: u16, seconds: u64) -> Result<f64> {
+fn load(
+    address: SocketAddr,
+    connections: usize,
+    etag: Option<&str>,
+    status: u16,
+    seconds: u64,
+) -> Result<f64> {
     let mut open = Vec::new();
     for _ in 0..connections {
-        open.push(Connection::open(address(), PATIENCE)?);
+        open.push(Connection::open(address, PATIENCE)?);
     }
     let request =
         open.first().map(|connection| connection.request("/v1/inventory", etag)).unwrap_or_default();
@@ -120,24 +121,24 @@ fn context_switches(process: &Path) -> Result<u64> {
     Ok(sum)
 }
 
-/// A pair of links made for this and removed after it.
-struct Pair;
+/// A pair of links made for this and removed after it; its names are those of this process.
+struct Pair {
+    name: String,
+}
 
 impl Pair {
-    const NAME: &str = "mnbench0";
-    const PEER: &str = "mnbench1";
-
     fn make() -> Result<Self> {
-        ip(&["link", "add", Self::NAME, "type", "veth", "peer", "name", Self::PEER])?;
-        let pair = Self;
-        ip(&["link", "set", Self::PEER, "up"])?;
+        let pair = Self { name: format!("mnb{}a", std::process::id()) };
+        let peer = format!("mnb{}b", std::process::id());
+        ip(&["link", "add", &pair.name, "type", "veth", "peer", "name", &peer])?;
+        ip(&["link", "set", &peer, "up"])?;
         Ok(pair)
     }
 }
 
 impl Drop for Pair {
     fn drop(&mut self) {
-        let _ = ip(&["link", "delete", Self::NAME]);
+        let _ = ip(&["link", "delete", &self.name]);
     }
 }
 
@@ -146,14 +147,15 @@ fn ip(arguments: &[&str]) -> Result<()> {
 }
 
 /// From the start of `ip link set` to the event at a client; `ip` itself is told beside it.
-fn latency(changes: usize) -> Result<()> {
-    let _pair = Pair::make().context("a pair of links to change needs root and veth")?;
-    let mut events = Connection::open(address(), PATIENCE)?;
+fn latency(address: SocketAddr, changes: usize) -> Result<()> {
+    let pair = Pair::make().context("a pair of links to change needs root and veth")?;
+    let mut events = Connection::open(address, PATIENCE)?;
     events.stream("/v1/events")?;
     let (sender, arrived) = mpsc::channel();
+    let name = pair.name.clone();
     std::thread::spawn(move || {
         while let Ok(chunk) = events.stream_chunk() {
-            if chunk.contains(Pair::NAME) && sender.send(Instant::now()).is_err() {
+            if chunk.contains(&name) && sender.send(Instant::now()).is_err() {
                 return;
             }
         }
@@ -163,7 +165,7 @@ fn latency(changes: usize) -> Result<()> {
     let (mut times, mut commands) = (Vec::new(), Vec::new());
     for change in 0..changes {
         let start = Instant::now();
-        ip(&["link", "set", Pair::NAME, if change % 2 == 0 { "up" } else { "down" }])?;
+        ip(&["link", "set", &pair.name, if change % 2 == 0 { "up" } else { "down" }])?;
         commands.push(start.elapsed());
         let first = arrived.recv_timeout(PATIENCE).context("a change that no event told")?;
         times.push(first.saturating_duration_since(start));

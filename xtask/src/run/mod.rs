@@ -86,7 +86,7 @@ pub(crate) fn build(workspace: &Workspace, crates: &[&str], release: bool) -> Re
 }
 
 /// The asked port, which must be free, or the first free one from the usual one on.
-fn free_port(asked: Option<u16>) -> Result<u16> {
+pub(crate) fn free_port(asked: Option<u16>) -> Result<u16> {
     let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     match asked {
         Some(port) if is_free(&port) => Ok(port),
