@@ -67,7 +67,10 @@ fn carry_out(args: &Args) -> anyhow::Result<()> {
         return explain::print(nic, &inventory, args.root.is_some(), &mut out).map_err(Into::into);
     }
     if args.json {
-        serde_json::to_writer_pretty(&mut out, &inventory).context("print the inventory")?;
+        // As the writer's own error: serde_json's hides it from the chain of causes.
+        serde_json::to_writer_pretty(&mut out, &inventory)
+            .map_err(io::Error::from)
+            .context("print the inventory")?;
         writeln!(out)?;
     } else {
         table::print(&inventory, args.wide, args.all, color, &mut out)?;

@@ -80,7 +80,7 @@ fn theirs(name: &str) -> Facts {
             facts.insert(modes.to_owned(), names.join(" "));
         }
     }
-    facts.retain(|key, value| !value.starts_with("Unknown") && !(key.ends_with("Port") && value == "None"));
+    facts.retain(|key, value| !(value.starts_with("Unknown") || key.ends_with("Port") && value == "None"));
     for line in output("ethtool", &["-i", name]).lines() {
         if let Some((key, value)) =
             line.split_once(": ").filter(|(_, value)| !value.is_empty() && *value != "N/A")

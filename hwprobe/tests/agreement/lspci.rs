@@ -61,7 +61,7 @@ pub(super) fn compare(inventory: &Inventory) -> Vec<Comparison> {
 fn bracketed(text: &str, length: usize) -> Option<&str> {
     let inside =
         |part: &&str| part.len() == length && part.bytes().all(|c| c.is_ascii_hexdigit() || c == b':');
-    text.split(['[', ']']).filter(inside).next_back()
+    text.split(['[', ']']).rfind(inside)
 }
 
 fn theirs(first: &str, block: &str, vf: bool) -> Facts {

@@ -30,12 +30,6 @@ pub(crate) fn machines() -> Vec<Machine> {
     found
 }
 
-/// The machine of this name.
-pub(crate) fn machine(name: &str) -> Machine {
-    let found = machines().into_iter().find(|machine| machine.name == name);
-    found.unwrap_or_else(|| panic!("no machine `{name}`"))
-}
-
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CapturedTree {
