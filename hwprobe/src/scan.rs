@@ -14,6 +14,9 @@ use crate::read::{self, devices::Device};
 use crate::settings::ProbeSettings;
 use crate::source::{DevlinkAnswers, Files, INVENTED_INDEX, Kernel};
 
+/// Where systemd-networkd keeps what it heard over LLDP, a file a link.
+const LLDP: &str = "run/systemd/netif/lldp";
+
 /// Reads everything and derives the rest.
 pub(crate) fn inventory(files: &dyn Files, kernel: &dyn Kernel, settings: &ProbeSettings) -> Inventory {
     let mut failures = Vec::new();
@@ -26,7 +29,8 @@ pub(crate) fn inventory(files: &dyn Files, kernel: &dyn Kernel, settings: &Probe
     let gpus = std::mem::take(&mut functions.gpus);
     let devices = place_links(files, &links, &mut functions);
 
-    let mut scan = Scan { files, kernel, links: &links, nics: Vec::new(), failures };
+    let lldp = files.list(LLDP).unwrap_or_default();
+    let mut scan = Scan { files, kernel, links: &links, nics: Vec::new(), failures, lldp };
     scan.hardware(&mut functions, &devices);
     scan.virtual_links(&devices);
     scan.sort();
@@ -76,6 +80,16 @@ struct Scan<'a> {
     links: &'a [Link],
     nics: Vec<Nic>,
     failures: Vec<Failure>,
+    /// Indexes of links of which an LLDP daemon heard something.
+    lldp: Vec<String>,
+}
+
+/// What a VF shares with its PF, being the same device.
+struct OwnPf {
+    address: PciAddress,
+    index: u16,
+    numa_node: Option<u16>,
+    local_cpus: Option<String>,
 }
 
 impl Scan<'_> {
@@ -96,15 +110,17 @@ impl Scan<'_> {
                 None => elsewhere.push((link, device)),
             }
         }
-        let mut vf_of: BTreeMap<PciAddress, (PciAddress, u16)> = BTreeMap::new();
+        let mut vf_of: BTreeMap<PciAddress, OwnPf> = BTreeMap::new();
         for (address, function) in &mut functions.network {
             let netdevs = on_function.remove(address).unwrap_or_default();
-            let pf = vf_of.get(address).copied();
+            let pf = vf_of.get(address);
             let own_rdma = rdma.get(&function.folder).cloned().unwrap_or_default();
             let nics = self.function(function, &netdevs, pf, own_rdma);
-            for vf in nics.iter().filter_map(|nic| nic.sriov.as_ref()).flat_map(|sriov| &sriov.vfs) {
-                if let Some(pci) = vf.pci {
-                    vf_of.insert(pci, (*address, vf.index));
+            for nic in &nics {
+                for vf in nic.sriov.iter().flat_map(|sriov| &sriov.vfs) {
+                    let (numa_node, local_cpus) = (nic.numa_node, nic.local_cpus.clone());
+                    let pf = OwnPf { address: *address, index: vf.index, numa_node, local_cpus };
+                    vf.pci.map(|pci| vf_of.insert(pci, pf));
                 }
             }
             self.nics.extend(nics);
@@ -122,7 +138,7 @@ impl Scan<'_> {
         &mut self,
         function: &mut Function,
         netdevs: &[(&Link, &Device)],
-        pf: Option<(PciAddress, u16)>,
+        pf: Option<&OwnPf>,
         rdma: Vec<RdmaDevice>,
     ) -> Vec<Nic> {
         let mut base = Nic::new(NicId::new(function.pci.address.to_string()), NicKind::Physical);
@@ -144,8 +160,8 @@ impl Scan<'_> {
             );
             function.pci.driver_override = forced.filter(|name| name != "(null)");
         }
-        if let Some((pf, index)) = pf {
-            base.vf = Some(VfOf::new(NicId::new(pf.to_string()), Some(index)));
+        if let Some(pf) = pf {
+            base.vf = Some(VfOf::new(NicId::new(pf.address.to_string()), Some(pf.index)));
         }
         base.kind = function_kind(function, base.vf.is_some());
         base.hardware = true;
@@ -153,9 +169,14 @@ impl Scan<'_> {
         base.bus = Some(bus_of(&function.folder));
         base.pci = Some(function.pci.clone());
         base.driver = function.driver.clone().map(named_driver);
-        base.numa_node = read::pci::numa_node(self.files, &function.folder, &mut function.failures);
-        base.local_cpus =
-            keep(self.files.text(&format!("{}/local_cpulist", function.folder)), &mut function.failures);
+        let folder = function.folder.clone();
+        (base.numa_node, base.local_cpus) = match pf {
+            Some(pf) => (pf.numa_node, pf.local_cpus.clone()),
+            None => (
+                read::pci::numa_node(self.files, &folder, &mut function.failures),
+                keep(self.files.text(&format!("{folder}/local_cpulist")), &mut function.failures),
+            ),
+        };
         base.iommu_group =
             keep(self.files.link_name(&format!("{}/iommu_group", function.folder)), &mut function.failures)
                 .and_then(|group| group.parse().ok());
@@ -205,13 +226,11 @@ impl Scan<'_> {
     }
 
     /// VFs come after their PF in address order, but not always: tell those that came before.
-    fn link_vfs(&mut self, vf_of: &BTreeMap<PciAddress, (PciAddress, u16)>) {
+    fn link_vfs(&mut self, vf_of: &BTreeMap<PciAddress, OwnPf>) {
         for nic in &mut self.nics {
-            let Some((pf, index)) = nic.pci_address().and_then(|address| vf_of.get(&address)) else {
-                continue;
-            };
+            let Some(pf) = nic.pci_address().and_then(|address| vf_of.get(&address)) else { continue };
             if nic.vf.as_ref().is_none_or(|vf| vf.index.is_none()) && nic.kind != NicKind::Representor {
-                nic.vf = Some(VfOf::new(NicId::new(pf.to_string()), Some(*index)));
+                nic.vf = Some(VfOf::new(NicId::new(pf.address.to_string()), Some(pf.index)));
                 nic.kind = NicKind::VirtualFunction;
             }
         }
@@ -279,8 +298,11 @@ impl Scan<'_> {
         if let Some(facts) = &mut nic.link {
             facts.dev_port = port.and_then(|port| port.parse().ok());
         }
-        let lldp = self.files.read(&format!("run/systemd/netif/lldp/{}", link.index)).ok().flatten();
-        nic.lldp = lldp.and_then(|file| read::lldp::first_neighbour(&file));
+        let index = link.index.to_string();
+        if self.lldp.contains(&index) {
+            let heard = keep(self.files.read(&format!("{LLDP}/{index}")), &mut nic.failures);
+            nic.lldp = heard.and_then(|file| read::lldp::first_neighbour(&file));
+        }
     }
 
     /// Hardware by PCI address (the order of the map), then other buses, then virtual links by name.

@@ -36,9 +36,14 @@ pub(crate) fn behind(files: &dyn Files, link: &Link) -> Option<Device> {
         _ => folder_of_netdev(files, link)?,
     };
     let device = folder.rsplit('/').next()?.to_owned();
-    let kind =
-        link.parent_bus.clone().or_else(|| files.link_name(&format!("{folder}/subsystem")).ok().flatten());
-    let kind = kind.unwrap_or_else(|| guess_bus(&folder).to_owned());
+    let kind = match &link.parent_bus {
+        Some(bus) => bus.clone(),
+        None if super::pci::is_pci_folder(&folder) => "pci".to_owned(),
+        None => {
+            let linked = files.link_name(&format!("{folder}/subsystem")).ok().flatten();
+            linked.unwrap_or_else(|| guess_bus(&folder).to_owned())
+        }
+    };
     let pci = function_of(&folder, &kind);
     let path = folder.strip_prefix("sys/").unwrap_or(&folder).to_owned();
     Some(Device { bus: Bus::new(kind, device, path), folder, pci })
@@ -56,7 +61,6 @@ fn folder_of_netdev(files: &dyn Files, link: &Link) -> Option<String> {
 fn guess_bus(folder: &str) -> &'static str {
     let name = folder.rsplit('/').next().unwrap_or_default();
     match name {
-        _ if super::pci::is_pci_folder(folder) => "pci",
         _ if name.starts_with("virtio") => "virtio",
         _ if name.starts_with("vif-") => "xen",
         _ if name.starts_with("netdevsim") => "netdevsim",

@@ -92,8 +92,10 @@ pub(crate) struct RootedFiles {
 enum Roots {
     /// The running machine; sysfs and procfs are the kernel's, so links can be trusted.
     Live,
-    /// A captured tree. Its links lead nowhere outside it.
-    Captured { sys: File, all: Option<File> },
+    /// A captured tree: the folder that holds `sys`, `proc` and `run`. Its links lead nowhere outside it.
+    Machine(File),
+    /// A captured `sys` alone.
+    Sys(File),
 }
 
 impl RootedFiles {
@@ -104,16 +106,14 @@ impl RootedFiles {
 
     /// A captured tree: `dir` holds `sys` (and `proc`, `run`), or is a `sys` itself.
     pub(crate) fn captured(dir: &Path) -> io::Result<Self> {
-        let nested = dir.join("sys");
-        if nested.is_dir() {
-            let (sys, all) = (File::open(nested)?, File::open(dir)?);
-            return Ok(Self { roots: Roots::Captured { sys, all: Some(all) } });
+        if dir.join("sys").is_dir() {
+            return Ok(Self { roots: Roots::Machine(File::open(dir)?) });
         }
         if !["class", "devices", "bus"].iter().any(|name| dir.join(name).is_dir()) {
             let text = "holds neither `sys` nor any of `class`, `devices`, `bus`";
             return Err(io::Error::new(io::ErrorKind::NotFound, text));
         }
-        Ok(Self { roots: Roots::Captured { sys: File::open(dir)?, all: None } })
+        Ok(Self { roots: Roots::Sys(File::open(dir)?) })
     }
 
     fn open(&self, path: &str, flags: OFlag) -> io::Result<Option<File>> {
@@ -122,16 +122,16 @@ impl RootedFiles {
         if !flags.contains(OFlag::O_PATH) {
             flags |= OFlag::O_NONBLOCK;
         }
+        let within = |root: &File, path: &str| {
+            openat2(root.as_fd(), path, OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_IN_ROOT))
+        };
         let opened = match &self.roots {
             Roots::Live => nix::fcntl::open(&live_path(path), flags, nix::sys::stat::Mode::empty()),
-            Roots::Captured { sys, all } => {
-                let (root, path) = match (path.strip_prefix("sys/"), all) {
-                    (Some(path), _) => (sys, path),
-                    (None, Some(all)) => (all, path),
-                    (None, None) => return Ok(None),
-                };
-                openat2(root.as_fd(), path, OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_IN_ROOT))
-            }
+            Roots::Machine(root) => within(root, path),
+            Roots::Sys(root) => match path.strip_prefix("sys/") {
+                Some(path) => within(root, path),
+                None => return Ok(None),
+            },
         };
         match opened {
             Ok(fd) => Ok(Some(File::from(fd))),
@@ -167,7 +167,7 @@ impl Files for RootedFiles {
     fn read_link(&self, path: &str) -> Result<Option<String>, Failure> {
         let target = match &self.roots {
             Roots::Live => nix::fcntl::readlink(&live_path(path)),
-            Roots::Captured { .. } => match self.open(path, OFlag::O_PATH | OFlag::O_NOFOLLOW) {
+            _ => match self.open(path, OFlag::O_PATH | OFlag::O_NOFOLLOW) {
                 Ok(Some(link)) => readlinkat(&link, ""),
                 Ok(None) => return Ok(None),
                 Err(error) => return Err(Failure { source: shown(path), error: reason(&error) }),
@@ -206,7 +206,7 @@ impl Files for RootedFiles {
         match &self.roots {
             Roots::Live => std::fs::metadata(live_path(path)).ok().map(|meta| meta.ino()),
             // The number of a copied folder says nothing about the device.
-            Roots::Captured { .. } => None,
+            _ => None,
         }
     }
 }
