@@ -152,6 +152,8 @@ fn client_that_does_not_read_is_dropped_and_others_go_on() {
         (0..100).map(|number| format!("link add name v{number} type veth peer name w{number}\n")).collect();
     std::fs::write(lab.path("batch"), batch).unwrap();
     lab.ip(&format!("-batch {}", lab.path("batch").display()));
+    // A link that is seen with its new MTU for the first time has come, not changed.
+    agent.wait_for_nic("v99", "there", |_| true);
     let mut reading = agent.events("", &[]);
 
     let mut mtu = 1400;

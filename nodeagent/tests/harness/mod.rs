@@ -156,13 +156,13 @@ impl Agent {
         wait_for(&format!("{name}: {what}"), || self.nic(name).filter(|nic| wanted(nic)))
     }
 
-    /// The TCP address that it listens on.
+    /// The TCP address that it listens on. It opens right after the Unix socket.
     pub(crate) fn tcp(&self) -> std::net::SocketAddr {
-        let listeners = self.get("/readyz").json()["listeners"].clone();
-        let open = listeners.as_array().expect("listeners").iter().find(|one| {
-            one["state"] == "open" && !one["address"].as_str().expect("an address").starts_with('/')
-        });
-        open.expect("an open port")["address"].as_str().expect("text").parse().expect("an address")
+        wait_for("an open port", || {
+            let ready = self.get("/readyz").json();
+            let open = ready["listeners"].as_array()?.iter().filter(|one| one["state"] == "open");
+            open.filter_map(|one| one["address"].as_str()?.parse().ok()).next()
+        })
     }
 
     /// Follows `/v1/events` over the Unix socket.
