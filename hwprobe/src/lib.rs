@@ -3,6 +3,7 @@
 //! [`Probe`] reads a machine — the running one, a captured `/sys` tree or a recorded [`Snapshot`] — and gives
 //! an [`Inventory`]. [`Watcher`] tells when to read again. Without the feature `probe` only the [`model`] is
 //! left, for programs that just talk about inventories.
+#![forbid(unsafe_code)]
 
 pub mod model;
 

@@ -1,4 +1,5 @@
 //! `hwprobe`: what NICs this machine has, for people and for scripts.
+#![forbid(unsafe_code)]
 
 mod cli;
 

@@ -11,6 +11,7 @@
 //! nodeagent::run(Config::resolve(&cli)?)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+#![forbid(unsafe_code)]
 
 mod agent;
 mod cli;

@@ -1,4 +1,5 @@
 //! The executable multi-nicd.
+#![forbid(unsafe_code)]
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -9,6 +9,7 @@
 //! println!("{opening:?}: {} protected NICs", store.protected::<serde_json::Value>()?.len());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+#![forbid(unsafe_code)]
 
 mod database;
 mod identity;
