@@ -90,7 +90,10 @@ struct Vfs(String);
 
 impl Vfs {
     fn enable(pf: &str, count: u32) -> Self {
-        fs::write(format!("/sys/class/net/{pf}/device/sriov_numvfs"), count.to_string()).unwrap();
+        let numvfs = format!("/sys/class/net/{pf}/device/sriov_numvfs");
+        // Another test of the same machine may have left some: the kernel goes from N to M only by 0.
+        fs::write(&numvfs, "0").unwrap();
+        fs::write(&numvfs, count.to_string()).unwrap();
         Self(pf.to_owned())
     }
 }
