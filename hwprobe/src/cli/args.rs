@@ -10,10 +10,10 @@ use hwprobe::{ProbeSettings, SpeedMbps, SpeedThresholds};
 #[command(version, args_conflicts_with_subcommands = false)]
 pub(crate) struct Args {
     /// Read a captured /sys (and /proc) tree from DIR; the running kernel is not asked.
-    #[arg(long, value_name = "DIR", conflicts_with = "replay", global = true)]
+    #[arg(long, value_name = "DIR", global = true)]
     pub(crate) root: Option<PathBuf>,
     /// Read the machine that a snapshot recorded.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "root")]
     pub(crate) replay: Option<PathBuf>,
     /// Print the whole inventory as JSON: the document of the API's /v1/inventory.
     #[arg(long)]
@@ -75,5 +75,26 @@ impl Args {
             protected: self.protected.clone(),
             ..ProbeSettings::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::Args;
+
+    #[test]
+    fn the_definition_holds_for_every_subcommand() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_machine_is_captured_or_recorded_not_both() {
+        let parse = |line: &str| Args::try_parse_from(line.split(' ')).is_ok();
+
+        assert!(!parse("hwprobe --root a --replay b"));
+        assert!(parse("hwprobe --root a snapshot file"));
+        assert!(parse("hwprobe snapshot file --root a"));
     }
 }

@@ -1,6 +1,6 @@
 //! `--watch`: changes as they happen.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::time::Instant;
 
 use anyhow::Context;
@@ -24,7 +24,9 @@ pub(crate) fn follow(probe: &mut Probe, json: bool, out: &mut dyn Write) -> anyh
         let after = probe.inventory();
         for difference in differences(&before, &after) {
             if json {
-                serde_json::to_writer(&mut *out, &as_json(&difference)).context("print a change")?;
+                serde_json::to_writer(&mut *out, &as_json(&difference))
+                    .map_err(io::Error::from)
+                    .context("print a change")?;
                 writeln!(out)?;
             } else {
                 print(&difference, start, out)?;

@@ -54,7 +54,8 @@ fn carry_out(args: &Args) -> anyhow::Result<()> {
         Color::Never => false,
         Color::Auto => io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
     };
-    let mut out = io::stdout().lock();
+    // Buffered: a large inventory has ten thousand lines.
+    let mut out = io::BufWriter::new(io::stdout().lock());
     if args.watch {
         if args.root.is_some() || args.replay.is_some() {
             bail!("--watch needs the running machine: leave out --root and --replay");
