@@ -8,5 +8,7 @@
 )]
 
 mod collection;
+mod escape;
 mod facts;
+mod mutations;
 mod replay;
