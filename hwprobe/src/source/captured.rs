@@ -71,18 +71,18 @@ impl<F: Files> CapturedKernel<F> {
         let num = |file: &str| netdev.number::<u32>(&self.files, file);
         let bytes = |file: &str| text(file)?.parse::<LinkAddress>().ok();
         let mut link = Link::default();
-        link.index = num("ifindex").unwrap_or(fallback);
+        let uevent = text("uevent").unwrap_or_default();
+        let said = |key: &str| uevent.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        let index = said("IFINDEX").and_then(|index| index.parse().ok());
+        link.index = index.or_else(|| num("ifindex")).unwrap_or(fallback);
         link.name = name.to_owned();
         link.link_type = num("type").and_then(|kind| u16::try_from(kind).ok()).unwrap_or(1);
         link.flags = text("flags")
             .and_then(|hex| u32::from_str_radix(hex.trim_start_matches("0x"), 16).ok())
             .unwrap_or(0);
-        link.kind = text("uevent").and_then(|uevent| {
-            uevent.lines().find_map(|line| line.strip_prefix("DEVTYPE=").map(str::to_owned))
-        });
+        link.kind = said("DEVTYPE").map(str::to_owned);
         link.mtu = num("mtu");
         link.address = bytes("address");
-        link.broadcast = bytes("broadcast");
         link.oper_state = text("operstate").and_then(|name| OperState::from_name(&name));
         link.carrier = num("carrier").map(|carrier| carrier == 1);
         link.flags |= running_flags(&link);

@@ -18,6 +18,9 @@ use crate::model::Failure;
 /// The most that is read of one file, bytes. VPD is at most 32 KiB, text attributes one page.
 pub(crate) const READ_LIMIT: usize = 64 * 1024;
 
+/// The size of a memory page: the most that sysfs gives of a text attribute.
+const PAGE: usize = 4096;
+
 /// Reads files of a machine.
 pub(crate) trait Files {
     /// The content of a file.
@@ -141,6 +144,24 @@ impl RootedFiles {
     }
 }
 
+/// Reads a file to its end, [`READ_LIMIT`] at most. sysfs gives the whole of a text attribute in one read, so
+/// there a short one is the end: half of the system calls of a probe.
+fn read_whole(file: &mut File, one_piece: bool, content: &mut Vec<u8>) -> io::Result<()> {
+    let mut page = [0; PAGE];
+    while content.len() < READ_LIMIT {
+        let count = match file.read(&mut page) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            count => count?,
+        };
+        content.extend_from_slice(page.get(..count).unwrap_or_default());
+        if count == 0 || (one_piece && count < PAGE) {
+            break;
+        }
+    }
+    content.truncate(READ_LIMIT);
+    Ok(())
+}
+
 fn live_path(path: &str) -> PathBuf {
     let mut full = String::with_capacity(path.len() + 1);
     full.push('/');
@@ -152,9 +173,9 @@ impl Files for RootedFiles {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, Failure> {
         let failure = |error: io::Error| Failure { source: shown(path), error: reason(&error) };
         let Some(mut file) = self.open(path, OFlag::O_RDONLY).map_err(failure)? else { return Ok(None) };
-        let mut content = Vec::with_capacity(4096);
-        match file.by_ref().take(READ_LIMIT as u64).read_to_end(&mut content) {
-            Ok(_) => {
+        let mut content = Vec::with_capacity(PAGE);
+        match read_whole(&mut file, path.starts_with("sys/"), &mut content) {
+            Ok(()) => {
                 content.shrink_to_fit();
                 Ok(Some(content))
             }
