@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
-use super::guarded_io::{GuardedIo, refusal};
+use super::guarded_io::{GuardedIo, Owed, refusal};
 use crate::config::Limits;
 use crate::rest::Entrance;
 
@@ -30,8 +30,10 @@ pub(super) async fn serve<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let seconds = |count: u32| Duration::from_secs(u64::from(count));
-    let io = GuardedIo::new(stream, seconds(limits.write_seconds));
+    let owed = Owed::default();
+    let io = GuardedIo::new(stream, seconds(limits.write_seconds), owed.clone());
     let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        owed.begin();
         request.extensions_mut().insert(entrance);
         router.clone().oneshot(request.map(axum::body::Body::new))
     });

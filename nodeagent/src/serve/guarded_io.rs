@@ -1,10 +1,13 @@
-//! A client's stream with two guards: data that the client does not take in time ends the connection, and
-//! refusals that hyper writes by itself get a problem document.
+//! A client's stream with three guards: data that the client does not take in time ends the connection,
+//! refusals that hyper writes by itself get a problem document, and a client that says at once that it has no
+//! more to ask (`printf … | nc`) still gets its answer.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use openapi::{PROBLEM_MEDIA_TYPE, Problem, ProblemCode};
@@ -21,6 +24,21 @@ pub(super) struct GuardedIo<S> {
     instead: Option<Instead>,
     received: bool,
     refused: bool,
+    owed: Owed,
+    /// Waits for the end of the client's data while an answer is owed.
+    reader: Option<Waker>,
+}
+
+/// Whether a request was taken whose answer has not begun to go out. hyper drops such a request when it sees the end
+/// of the client's data (its `half_close` would keep it, but would not notice either when a stream's client leaves).
+#[derive(Debug, Clone, Default)]
+pub(super) struct Owed(Arc<AtomicBool>);
+
+impl Owed {
+    /// A request was taken.
+    pub(super) fn begin(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 struct Instead {
@@ -31,9 +49,10 @@ struct Instead {
 }
 
 impl<S> GuardedIo<S> {
-    /// Guards `stream`; the client may leave data unread for `patience`.
-    pub(super) fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, stalled: None, instead: None, received: false, refused: false }
+    /// Guards `stream`; the client may leave data unread for `patience`. Whoever serves tells `owed` of requests.
+    pub(super) fn new(stream: S, patience: Duration, owed: Owed) -> Self {
+        let (stalled, instead, reader) = (None, None, None);
+        Self { stream, patience, stalled, instead, received: false, refused: false, owed, reader }
     }
 
     /// The client has sent something.
@@ -91,6 +110,10 @@ impl<S: AsyncWrite + Unpin> GuardedIo<S> {
         match Pin::new(&mut self.stream).poll_write(cx, bytes) {
             Poll::Ready(done) => {
                 self.stalled = None;
+                self.owed.0.store(false, Ordering::Relaxed);
+                if let Some(reader) = self.reader.take() {
+                    reader.wake();
+                }
                 Poll::Ready(done)
             }
             Poll::Pending => self.poll_patience(cx),
@@ -113,6 +136,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for GuardedIo<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let done = ready!(Pin::new(&mut self.stream).poll_read(cx, buffer));
+        let is_end = done.is_ok() && buffer.filled().len() == before && buffer.remaining() > 0;
+        if is_end && self.owed.0.load(Ordering::Relaxed) {
+            self.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
         self.received |= buffer.filled().len() > before;
         Poll::Ready(done)
     }
@@ -160,7 +188,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedIo<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::{GuardedIo, instead_of};
+    use super::{GuardedIo, Owed, instead_of};
     use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -185,7 +213,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn client_that_does_not_read_is_given_up() {
         let (client, server) = tokio::io::duplex(16);
-        let mut guarded = GuardedIo::new(server, Duration::from_secs(5));
+        let mut guarded = GuardedIo::new(server, Duration::from_secs(5), Owed::default());
 
         let error = guarded.write_all(&[0; 64]).await.unwrap_err();
 
@@ -196,7 +224,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn client_that_reads_slowly_is_kept() {
         let (mut client, server) = tokio::io::duplex(16);
-        let mut guarded = GuardedIo::new(server, Duration::from_secs(5));
+        let mut guarded = GuardedIo::new(server, Duration::from_secs(5), Owed::default());
         let reader = tokio::spawn(async move {
             let mut total = 0;
             while total < 64 {
@@ -211,9 +239,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn end_of_the_clients_data_waits_for_an_owed_answer() {
+        let (mut client, server) = tokio::io::duplex(64);
+        let owed = Owed::default();
+        let mut guarded = GuardedIo::new(server, Duration::from_secs(5), owed.clone());
+        client.shutdown().await.unwrap();
+        owed.begin();
+        let mut buffer = [0; 8];
+
+        let early = tokio::time::timeout(Duration::from_millis(20), guarded.read(&mut buffer)).await;
+        assert!(early.is_err(), "the end was seen before the answer");
+        guarded.write_all(b"answer").await.unwrap();
+
+        assert_eq!(guarded.read(&mut buffer).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
     async fn replaced_refusal_arrives_whole_through_a_narrow_stream() {
         let (mut client, server) = tokio::io::duplex(7);
-        let mut guarded = GuardedIo::new(server, Duration::from_secs(5));
+        let mut guarded = GuardedIo::new(server, Duration::from_secs(5), Owed::default());
         let reader = tokio::spawn(async move {
             let mut text = String::new();
             client.read_to_string(&mut text).await.unwrap();
