@@ -31,7 +31,7 @@ mod watch;
 #[cfg(feature = "probe")]
 pub use self::{
     derive::relation,
-    difference::{Difference, FieldChange, differences, field_changes},
+    difference::{Difference, DifferenceKind, FieldChange, differences},
     probe::{Probe, ProbeError, protections},
     scan::is_named,
     settings::{ProbeSettings, RememberedProtection},

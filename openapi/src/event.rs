@@ -31,7 +31,7 @@ pub struct Event {
     /// The GPU it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<PciAddress>,
-    /// What is different now, on `nic.changed` and `gpu.changed`.
+    /// What is different now, on `nic.changed`, `gpu.changed` and `node.changed`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<FieldChange>,
     /// The warning, on `warning.raised` and `warning.cleared`.
@@ -43,7 +43,7 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FieldChange {
-    /// JSON pointer (RFC 6901) into the NIC or GPU, like `/link/operState`.
+    /// JSON pointer (RFC 6901) into the NIC, GPU or node, like `/link/operState`.
     pub path: String,
     /// The value before; absent when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -75,6 +75,9 @@ pub enum EventType {
     /// Facts of a GPU are different.
     #[serde(rename = "gpu.changed")]
     GpuChanged,
+    /// Facts of the node are different.
+    #[serde(rename = "node.changed")]
+    NodeChanged,
     /// A warning is new.
     #[serde(rename = "warning.raised")]
     WarningRaised,
@@ -88,13 +91,14 @@ pub enum EventType {
 
 impl EventType {
     /// Every type.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NicAdded,
         Self::NicRemoved,
         Self::NicChanged,
         Self::GpuAdded,
         Self::GpuRemoved,
         Self::GpuChanged,
+        Self::NodeChanged,
         Self::WarningRaised,
         Self::WarningCleared,
         Self::Reset,
@@ -109,6 +113,7 @@ impl EventType {
             Self::GpuAdded => "gpu.added",
             Self::GpuRemoved => "gpu.removed",
             Self::GpuChanged => "gpu.changed",
+            Self::NodeChanged => "node.changed",
             Self::WarningRaised => "warning.raised",
             Self::WarningCleared => "warning.cleared",
             Self::Reset => "reset",

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::time::Instant;
 
 use anyhow::Context;
-use hwprobe::{Difference, FieldChange, Probe, Watcher, differences};
+use hwprobe::{Difference, DifferenceKind, FieldChange, Probe, Watcher, differences};
 use serde_json::json;
 
 /// Prints what changes, for ever.
@@ -22,7 +22,7 @@ pub(crate) fn follow(probe: &mut Probe, json: bool, out: &mut dyn Write) -> anyh
             probe.forget(&change);
         }
         let after = probe.inventory();
-        for difference in differences(&before, &after) {
+        for difference in differences(Some(&before), &after) {
             if json {
                 serde_json::to_writer(&mut *out, &as_json(&difference))
                     .map_err(io::Error::from)
@@ -39,30 +39,48 @@ pub(crate) fn follow(probe: &mut Probe, json: bool, out: &mut dyn Write) -> anyh
 
 fn print(difference: &Difference, start: Instant, out: &mut dyn Write) -> std::io::Result<()> {
     let at = start.elapsed().as_secs_f32();
-    let mut fields = |name: &str, changes: &[FieldChange]| {
-        for change in changes {
-            writeln!(out, "+{at:.3}s {name} {}: {} -> {}", change.path, change.from, change.to)?;
+    let value = |value: &Option<serde_json::Value>| {
+        value.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string)
+    };
+    let mut thing = |kind: DifferenceKind, name: &str, changes: &[FieldChange]| {
+        match kind {
+            DifferenceKind::Added => writeln!(out, "+{at:.3}s {name} appeared")?,
+            DifferenceKind::Removed => writeln!(out, "+{at:.3}s {name} vanished")?,
+            DifferenceKind::Changed => {}
+        }
+        for FieldChange { path, from, to } in changes {
+            writeln!(out, "+{at:.3}s {name} {path}: {} -> {}", value(from), value(to))?;
         }
         Ok(())
     };
     match difference {
-        Difference::NicAdded(nic) => writeln!(out, "+{at:.3}s {} appeared ({})", nic.label(), nic.id),
-        Difference::NicRemoved(nic) => writeln!(out, "+{at:.3}s {} vanished ({})", nic.label(), nic.id),
-        Difference::NicChanged { nic, changes } => fields(nic.label(), changes),
-        Difference::NodeChanged(changes) => fields("node", changes),
+        Difference::Nic { kind, nic, changes } => {
+            thing(*kind, &format!("{} ({})", nic.label(), nic.id), changes)
+        }
+        Difference::Gpu { kind, gpu, changes } => thing(*kind, &format!("GPU {}", gpu.pci), changes),
+        Difference::Node { changes } => thing(DifferenceKind::Changed, "node", changes),
         Difference::WarningRaised(warning) => writeln!(out, "+{at:.3}s warning: {}", warning.message),
         Difference::WarningCleared(warning) => writeln!(out, "+{at:.3}s no longer: {}", warning.message),
     }
 }
 
 fn as_json(difference: &Difference) -> serde_json::Value {
+    let event = |thing: &str, kind: &DifferenceKind| {
+        let what = match kind {
+            DifferenceKind::Added => "added",
+            DifferenceKind::Removed => "removed",
+            DifferenceKind::Changed => "changed",
+        };
+        format!("{thing}.{what}")
+    };
     match difference {
-        Difference::NicAdded(nic) => json!({"event": "nic.added", "nic": nic}),
-        Difference::NicRemoved(nic) => json!({"event": "nic.removed", "nic": nic}),
-        Difference::NicChanged { nic, changes } => {
-            json!({"event": "nic.changed", "id": nic.id, "changes": changes})
+        Difference::Nic { kind, nic, changes } => {
+            json!({"event": event("nic", kind), "nic": nic.id, "name": nic.name, "changes": changes})
         }
-        Difference::NodeChanged(changes) => json!({"event": "node.changed", "changes": changes}),
+        Difference::Gpu { kind, gpu, changes } => {
+            json!({"event": event("gpu", kind), "gpu": gpu.pci, "changes": changes})
+        }
+        Difference::Node { changes } => json!({"event": "node.changed", "changes": changes}),
         Difference::WarningRaised(warning) => json!({"event": "warning.raised", "warning": warning}),
         Difference::WarningCleared(warning) => json!({"event": "warning.cleared", "warning": warning}),
     }

@@ -1,11 +1,7 @@
 //! What differs between two inventories, as events without a number.
 
-use std::collections::BTreeMap;
-
-use hwprobe::{Inventory, NicId, PciAddress, Warning};
+use hwprobe::{DifferenceKind, Inventory, NicId, PciAddress, Warning};
 use openapi::{EventType, FieldChange};
-use serde::Serialize;
-use serde_json::Value;
 
 /// An event before it has an id and a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,97 +20,45 @@ impl Difference {
     }
 }
 
-/// Everything that is different in `new`: NICs that went, came and changed, then GPUs, then warnings.
+/// Everything that is different in `new`: NICs that went, came and changed, then GPUs, the node, warnings.
 /// `old` is `None` for the first inventory of a run.
 pub(crate) fn differences(old: Option<&Inventory>, new: &Inventory) -> Vec<Difference> {
-    let mut found = Vec::new();
-    let old_nics = old.map_or(&[][..], |inventory| &inventory.nics);
-    compare(
-        old_nics,
-        &new.nics,
-        |nic| nic.id.clone(),
-        [EventType::NicRemoved, EventType::NicAdded, EventType::NicChanged],
-        |kind, nic, changes| {
-            let (id, name) = (Some(nic.id.clone()), nic.name.clone());
-            found.push(Difference { nic: id, name, changes, ..Difference::new(kind) });
-        },
-    );
-    let old_gpus = old.map_or(&[][..], |inventory| &inventory.gpus);
-    compare(
-        old_gpus,
-        &new.gpus,
-        |gpu| gpu.pci,
-        [EventType::GpuRemoved, EventType::GpuAdded, EventType::GpuChanged],
-        |kind, gpu, changes| {
-            found.push(Difference { gpu: Some(gpu.pci), changes, ..Difference::new(kind) });
-        },
-    );
-    let old_warnings = old.map_or(&[][..], |inventory| &inventory.warnings);
-    let mut warn = |kind, warning: &Warning| {
-        let (nic, warning) = (warning.nic.clone(), Some(warning.clone()));
-        found.push(Difference { nic, warning, ..Difference::new(kind) });
+    hwprobe::differences(old, new).into_iter().map(as_event).collect()
+}
+
+fn as_event(difference: hwprobe::Difference) -> Difference {
+    use hwprobe::Difference as Found;
+    let of = |kind, [added, removed, changed]: [EventType; 3]| match kind {
+        DifferenceKind::Added => added,
+        DifferenceKind::Removed => removed,
+        DifferenceKind::Changed => changed,
     };
-    for gone in old_warnings.iter().filter(|warning| !new.warnings.contains(warning)) {
-        warn(EventType::WarningCleared, gone);
-    }
-    for fresh in new.warnings.iter().filter(|warning| !old_warnings.contains(warning)) {
-        warn(EventType::WarningRaised, fresh);
-    }
-    found
-}
-
-/// Reports what went, came and changed between two lists of things with a key.
-fn compare<T: PartialEq + Serialize, K: Ord>(
-    old: &[T],
-    new: &[T],
-    key: impl Fn(&T) -> K,
-    [removed, added, changed]: [EventType; 3],
-    mut report: impl FnMut(EventType, &T, Vec<FieldChange>),
-) {
-    let before: BTreeMap<K, &T> = old.iter().map(|one| (key(one), one)).collect();
-    let after: BTreeMap<K, &T> = new.iter().map(|one| (key(one), one)).collect();
-    for (key, one) in &before {
-        if !after.contains_key(key) {
-            report(removed, one, Vec::new());
+    match difference {
+        Found::Nic { kind, nic, changes } => {
+            let kind = of(kind, [EventType::NicAdded, EventType::NicRemoved, EventType::NicChanged]);
+            let (id, name, changes) = (Some(nic.id), nic.name, wire(changes));
+            Difference { nic: id, name, changes, ..Difference::new(kind) }
         }
-    }
-    for (key, one) in &after {
-        match before.get(key) {
-            None => report(added, one, Vec::new()),
-            Some(old) if old != one => report(changed, one, field_changes(*old, *one)),
-            Some(_) => {}
+        Found::Gpu { kind, gpu, changes } => {
+            let kind = of(kind, [EventType::GpuAdded, EventType::GpuRemoved, EventType::GpuChanged]);
+            Difference { gpu: Some(gpu.pci), changes: wire(changes), ..Difference::new(kind) }
         }
+        Found::Node { changes } => {
+            Difference { changes: wire(changes), ..Difference::new(EventType::NodeChanged) }
+        }
+        Found::WarningRaised(warning) => of_warning(EventType::WarningRaised, warning),
+        Found::WarningCleared(warning) => of_warning(EventType::WarningCleared, warning),
     }
 }
 
-/// The members that differ, each with its JSON pointer (RFC 6901).
-fn field_changes<T: Serialize>(old: &T, new: &T) -> Vec<FieldChange> {
-    let value = |one: &T| serde_json::to_value(one).unwrap_or(Value::Null);
-    let mut changes = Vec::new();
-    walk(&mut changes, String::new(), Some(&value(old)), Some(&value(new)));
-    changes
+fn of_warning(kind: EventType, warning: Warning) -> Difference {
+    Difference { nic: warning.nic.clone(), warning: Some(warning), ..Difference::new(kind) }
 }
 
-fn walk(changes: &mut Vec<FieldChange>, path: String, old: Option<&Value>, new: Option<&Value>) {
-    match (old, new) {
-        (old, new) if old == new => {}
-        (Some(Value::Object(before)), Some(Value::Object(after))) => {
-            let added = after.keys().filter(|key| !before.contains_key(*key));
-            for key in before.keys().chain(added) {
-                let pointer = format!("{path}/{}", key.replace('~', "~0").replace('/', "~1"));
-                walk(changes, pointer, before.get(key), after.get(key));
-            }
-        }
-        // Lists of objects (VFs, RDMA ports) keep their order; lists of words are replaced whole.
-        (Some(Value::Array(before)), Some(Value::Array(after)))
-            if before.len() == after.len() && before.iter().chain(after).all(Value::is_object) =>
-        {
-            for (index, (before, after)) in before.iter().zip(after).enumerate() {
-                walk(changes, format!("{path}/{index}"), Some(before), Some(after));
-            }
-        }
-        (from, to) => changes.push(FieldChange { path, from: from.cloned(), to: to.cloned() }),
-    }
+fn wire(changes: Vec<hwprobe::FieldChange>) -> Vec<FieldChange> {
+    let one =
+        |change: hwprobe::FieldChange| FieldChange { path: change.path, from: change.from, to: change.to };
+    changes.into_iter().map(one).collect()
 }
 
 #[cfg(test)]

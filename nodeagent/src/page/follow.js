@@ -1,7 +1,7 @@
 // The inventory, kept equal to the agent's: read once, then again on every event of `/v1/events`.
 
 const EVENTS = [
-  'nic.added', 'nic.removed', 'nic.changed', 'gpu.added', 'gpu.removed', 'gpu.changed',
+  'nic.added', 'nic.removed', 'nic.changed', 'gpu.added', 'gpu.removed', 'gpu.changed', 'node.changed',
   'warning.raised', 'warning.cleared', 'reset',
 ];
 

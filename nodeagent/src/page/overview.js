@@ -120,7 +120,7 @@ function change(event) {
 
 function what({ type, changes: fields = [], warning }) {
   if (warning) return `${type === 'warning.raised' ? 'warning' : 'warning gone'}: ${warning.message}`;
-  if (type !== 'nic.changed' && type !== 'gpu.changed') return type.endsWith('added') ? 'appeared' : 'is gone';
+  if (!type.endsWith('.changed')) return type.endsWith('added') ? 'appeared' : 'is gone';
   const shown = fields.slice(0, 4).map(({ path, from, to }) => {
     const name = path.split('/').filter(Boolean).map(words.plain).join(' ');
     return `${name} ${brief(from)} → ${brief(to)}`;
