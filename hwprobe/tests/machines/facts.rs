@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use hwprobe::{
-    HeldBy, Inventory, Nic, NicKind, ProtectionReason, SpeedMbps, SpeedSource, SriovZeroReason, UplinkBasis,
-    WarningCode,
+    Held, HeldBy, Inventory, Nic, NicKind, ProtectionReason, SpeedMbps, SpeedSource, SriovZeroReason,
+    UplinkBasis, WarningCode,
 };
 
 use crate::collection::machines;
@@ -76,6 +76,34 @@ const FACTS: &[Fact] = &[
                     && nic.pci.as_ref().and_then(|pci| pci.link).is_some_and(|link| link.width == 8)
             })
     }),
+    ("lab-plain", "an 82576 that could give all its VFs, far from the one that carries the node", |found| {
+        let free = |nic: &Nic| nic.sriov.as_ref().is_some_and(|sriov| sriov.capacity.creatable == 7);
+        let is_igb = |nic: &Nic| nic.driver.as_ref().is_some_and(|driver| driver.name == "igb") && free(nic);
+        any(found, |nic| is_igb(nic) && nic.secondary.usable.l2 && nic.numa_node == Some(1))
+            && any(found, |nic| is_igb(nic) && nic.protected.is_some() && nic.numa_node == Some(0))
+    }),
+    ("lab-stacked", "a bridge on a VLAN on a bond carries the node: both ports are below it", |found| {
+        let path = |nic: &Nic| nic.protected.as_ref().map(|found| found.path.join(" > ")).unwrap_or_default();
+        let ports = found.nics.iter().filter(|nic| nic.kind == NicKind::Physical);
+        ports.filter(|nic| path(nic).contains(" > br0 > bond0.20 > bond0 > ")).count() == 2
+    }),
+    ("lab-switchdev", "a software device in switchdev mode with a representor for each VF", |found| {
+        let mode = |nic: &Nic| nic.sriov.as_ref()?.eswitch.as_ref().map(|eswitch| eswitch.mode.clone());
+        any(found, |nic| bus(nic) == "netdevsim" && mode(nic).as_deref() == Some("switchdev"))
+            && found.nics.iter().filter(|nic| nic.kind == NicKind::Representor).count() == 2
+    }),
+    ("lab-vfs", "a VF in a namespace with a name, one that a process holds, one to give", |found| {
+        any(found, |nic| {
+            let named =
+                |held: &Held| held.namespace.as_ref().is_some_and(|at| at.name.as_deref() == Some("tenant"));
+            let vfs = nic.sriov.iter().flat_map(|sriov| &sriov.vfs);
+            vfs.filter_map(|vf| vf.held.as_ref()).any(named)
+                && nic
+                    .sriov
+                    .as_ref()
+                    .is_some_and(|sriov| (sriov.capacity.held, sriov.capacity.free) == (2, 1))
+        })
+    }),
     ("mlx4-vpi", "one function with an Ethernet and an InfiniBand port", |found| {
         any(found, |nic| {
             nic.id.as_str().ends_with("-port1")
@@ -133,6 +161,10 @@ const FACTS: &[Fact] = &[
     }),
     ("virtio-mmio", "a virtio NIC that hangs on no PCI function", |found| {
         any(found, |nic| bus(nic) == "virtio" && nic.pci.is_none())
+    }),
+    ("virtio-pci", "a virtio NIC on a PCI function carries the node, beside two ifb", |found| {
+        any(found, |nic| bus(nic) == "virtio" && nic.pci.is_some() && nic.protected.is_some())
+            && found.nics.iter().filter(|nic| nic.kind == NicKind::Ifb).count() == 2
     }),
     ("virtual-zoo", "thirteen kinds of virtual links", |found| {
         let kinds: BTreeSet<NicKind> =
