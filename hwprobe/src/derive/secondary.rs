@@ -51,3 +51,136 @@ fn usable(nic: &Nic, found: &mut Secondary) {
         usable.missing.push(Unusable::NoVfCapacity);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        Held, HeldBy, IpInterface, LinkFacts, NicId, Protection, ProtectionReason, Sriov, SriovCapacity,
+    };
+
+    /// A port that is up, with carrier, addresses on two levels and VFs to give.
+    fn nic() -> Nic {
+        let mut nic = Nic::new(NicId::new("0000:3b:00.0"), NicKind::Physical);
+        nic.hardware = true;
+        let mut link = LinkFacts::new(1500, 1);
+        (link.admin_up, link.carrier) = (true, Some(true));
+        nic.link = Some(link);
+        let address = |text: &str, scope| IpInterface::new(text.parse().unwrap(), 64, scope);
+        nic.addresses = vec![address("192.0.2.7", "global"), address("fe80::7", "link")];
+        let mut capacity = SriovCapacity::default();
+        (capacity.total, capacity.creatable) = (8, 8);
+        nic.sriov = Some(Sriov::new(capacity));
+        nic
+    }
+
+    fn link(nic: &mut Nic) -> &mut LinkFacts {
+        nic.link.as_mut().unwrap()
+    }
+
+    type Row = (&'static str, fn(&mut Nic), &'static [NotSecondary], [bool; 3], &'static [Unusable]);
+
+    #[test]
+    fn each_situation_has_its_answer() {
+        use NotSecondary::{Enslaved, NotHardware, Protected};
+        use Unusable::*;
+        let rows: &[Row] = &[
+            ("a plain port", |_| {}, &[], [true, true, true], &[]),
+            (
+                "a rail without an address",
+                |nic| nic.addresses.clear(),
+                &[],
+                [false, true, true],
+                &[NoGlobalAddress],
+            ),
+            (
+                "a link-local address alone",
+                |nic| nic.addresses.retain(|address| !address.is_global()),
+                &[],
+                [false, true, true],
+                &[NoGlobalAddress],
+            ),
+            (
+                "down until somebody raises it",
+                |nic| (link(nic).admin_up, link(nic).carrier) = (false, None),
+                &[],
+                [false, false, true],
+                &[AdminDown],
+            ),
+            ("no cable", |nic| link(nic).carrier = Some(false), &[], [true, false, true], &[NoCarrier]),
+            (
+                "IPoIB",
+                |nic| {
+                    link(nic).hardware_type = 32;
+                    nic.addresses.clear();
+                },
+                &[],
+                [false, true, true],
+                &[NoGlobalAddress],
+            ),
+            ("no SR-IOV", |nic| nic.sriov = None, &[], [true, true, false], &[NoVfCapacity]),
+            ("no netdev", |nic| nic.link = None, &[], [false, false, true], &[NoNetdev]),
+            ("a VLAN", |nic| (nic.kind, nic.hardware) = (NicKind::Vlan, false), &[], [true, true, true], &[]),
+            ("a bond", |nic| (nic.kind, nic.hardware) = (NicKind::Bond, false), &[], [true, true, true], &[]),
+            (
+                "a port of a VRF",
+                |nic| {
+                    nic.stacking.master = Some("red".to_owned());
+                    nic.stacking.master_kind = Some("vrf".to_owned());
+                },
+                &[],
+                [true, true, true],
+                &[],
+            ),
+            (
+                "a bridge",
+                |nic| (nic.kind, nic.hardware) = (NicKind::Bridge, false),
+                &[NotHardware],
+                [false; 3],
+                &[],
+            ),
+            ("a representor", |nic| nic.kind = NicKind::Representor, &[NotHardware], [false; 3], &[]),
+            (
+                "the uplink",
+                |nic| nic.protected = Some(Protection::new(ProtectionReason::DefaultRoute, Vec::new())),
+                &[Protected],
+                [false; 3],
+                &[],
+            ),
+            (
+                "a slave",
+                |nic| {
+                    nic.stacking.master = Some("bond0".to_owned());
+                    nic.held = Some(Held::new(HeldBy::Master));
+                },
+                &[Enslaved],
+                [false; 3],
+                &[],
+            ),
+            (
+                "in a pod",
+                |nic| nic.held = Some(Held::new(HeldBy::Namespace)),
+                &[NotSecondary::Held],
+                [false; 3],
+                &[],
+            ),
+        ];
+        for (situation, arrange, reasons, usable, missing) in rows {
+            let mut nic = nic();
+            arrange(&mut nic);
+
+            let found = secondary(&nic, false);
+
+            assert_eq!(found.reasons, *reasons, "{situation}");
+            assert_eq!(found.is_secondary, reasons.is_empty(), "{situation}");
+            let answers = [found.usable.l3, found.usable.l2, found.usable.sriov];
+            assert_eq!(answers, *usable, "{situation}");
+            assert_eq!(found.usable.missing, *missing, "{situation}");
+        }
+    }
+
+    #[test]
+    fn the_configuration_may_exclude() {
+        assert_eq!(secondary(&nic(), true).reasons, [NotSecondary::Excluded]);
+    }
+}

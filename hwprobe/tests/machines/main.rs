@@ -8,6 +8,7 @@
 )]
 
 mod collection;
+mod coverage;
 mod escape;
 mod facts;
 mod mutations;
