@@ -67,6 +67,8 @@ fn name_that_is_markup_is_shown_as_text() {
     browser.run(UNFOLD);
 
     ip("link set page0 name <b>");
+    // The kernel tells of a new alias only while the link is up (`netdev_state_change`, net/core/dev.c).
+    ip("link set <b> up");
     ip("link set <b> alias <img/src=x>");
 
     browser.wait_for(
