@@ -53,6 +53,9 @@ pub(crate) enum Command {
     Snapshot {
         /// The file; compressed unless its name ends in .json.
         file: PathBuf,
+        /// Replace MAC addresses, serial numbers, IP addresses and host names by made-up ones.
+        #[arg(long)]
+        mask: bool,
     },
 }
 

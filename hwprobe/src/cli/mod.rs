@@ -36,11 +36,12 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 fn carry_out(args: &Args) -> anyhow::Result<()> {
     let settings = args.settings();
-    if let Some(Command::Snapshot { file }) = &args.command {
+    if let Some(Command::Snapshot { file, mask }) = &args.command {
         if args.replay.is_some() {
             bail!("`snapshot` records a machine: leave out --replay");
         }
         let snapshot = Probe::record(args.root.as_deref(), &settings)?;
+        let snapshot = if *mask { snapshot.masked()? } else { snapshot };
         snapshot.save(file)?;
         return Ok(());
     }

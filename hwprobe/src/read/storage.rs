@@ -48,11 +48,9 @@ pub(crate) fn in_use(files: &dyn Files) -> Vec<Storage> {
     found
 }
 
-/// A line of `/proc/mounts` of a network file system.
-fn mount(line: &str) -> Option<Storage> {
-    let mut words = line.split_whitespace();
-    let (source, place, kind, options) = (words.next()?, words.next()?, words.next()?, words.next()?);
-    if !matches!(
+/// File systems whose data is on other machines.
+pub(crate) fn is_network_file_system(kind: &str) -> bool {
+    matches!(
         kind,
         "nfs"
             | "nfs4"
@@ -65,7 +63,14 @@ fn mount(line: &str) -> Option<Storage> {
             | "afs"
             | "gpfs"
             | "beegfs"
-    ) {
+    )
+}
+
+/// A line of `/proc/mounts` of a network file system.
+fn mount(line: &str) -> Option<Storage> {
+    let mut words = line.split_whitespace();
+    let (source, place, kind, options) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    if !is_network_file_system(kind) {
         return None;
     }
     let option = options.split(',').find_map(|option| option.strip_prefix("addr=")).map(str::to_owned);

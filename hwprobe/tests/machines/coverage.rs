@@ -61,7 +61,7 @@ fn another_device_at_the_same_address_is_another_generation() {
     let mut snapshot = machine.snapshot();
     let generation = |snapshot: &hwprobe::Snapshot| {
         let found = Probe::of_snapshot(snapshot.clone(), machine.settings()).inventory();
-        found.nics.iter().find(|nic| nic.id.as_str() == "0000:81:10.2").unwrap().generation.clone()
+        found.nics.iter().find(|nic| nic.id.as_str() == "0000:81:10.2").unwrap().generation
     };
     let before = generation(&snapshot);
 

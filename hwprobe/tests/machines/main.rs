@@ -11,5 +11,6 @@ mod collection;
 mod coverage;
 mod escape;
 mod facts;
+mod masking;
 mod mutations;
 mod replay;

@@ -1,5 +1,7 @@
 //! One file with all that a probe read of a machine; replaying it gives the same inventory.
 
+mod mask;
+
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::Path;
@@ -66,6 +68,9 @@ pub enum SnapshotError {
         /// Its version.
         found: u32,
     },
+    /// The masked answers are none any more.
+    #[error("mask the snapshot: what came out is no snapshot")]
+    Mask(#[source] serde_json::Error),
 }
 
 impl Snapshot {
