@@ -55,77 +55,98 @@ impl Netdev {
     }
 }
 
-impl<F: Files> CapturedKernel<F> {
+impl<F: Files + Sync> CapturedKernel<F> {
     /// Answers from `files`.
     pub(crate) fn new(files: F) -> Self {
         Self { files, folders: RefCell::default() }
     }
 
     fn index_of(&self, name: &str) -> Option<u32> {
-        number(&self.files, &format!("sys/class/net/{name}/ifindex"))
+        index_of(&self.files, name)
     }
+}
 
-    fn link(&self, name: &str, fallback: u32) -> Link {
-        let netdev = Netdev::open(&self.files, name);
-        let text = |file: &str| netdev.text(&self.files, file);
-        let num = |file: &str| netdev.number::<u32>(&self.files, file);
-        let bytes = |file: &str| text(file)?.parse::<LinkAddress>().ok();
-        let mut link = Link::default();
-        let uevent = text("uevent").unwrap_or_default();
-        let said = |key: &str| uevent.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
-        let index = said("IFINDEX").and_then(|index| index.parse().ok());
-        link.index = index.or_else(|| num("ifindex")).unwrap_or(fallback);
-        link.name = name.to_owned();
-        link.link_type = num("type").and_then(|kind| u16::try_from(kind).ok()).unwrap_or(1);
-        link.flags = text("flags")
-            .and_then(|hex| u32::from_str_radix(hex.trim_start_matches("0x"), 16).ok())
-            .unwrap_or(0);
-        link.kind = said("DEVTYPE").map(str::to_owned);
-        link.mtu = num("mtu");
-        link.address = bytes("address");
-        link.oper_state = text("operstate").and_then(|name| OperState::from_name(&name));
-        link.carrier = num("carrier").map(|carrier| carrier == 1);
-        link.flags |= running_flags(&link);
-        link.carrier_changes = num("carrier_changes");
-        link.group = num("netdev_group");
-        link.tx_queue_len = num("tx_queue_len");
-        link.alias = text("ifalias");
-        link.phys_port_id = text("phys_port_id").and_then(|hex| bytes_of(&hex));
-        link.phys_port_name = text("phys_port_name");
-        link.phys_switch_id = text("phys_switch_id").and_then(|hex| bytes_of(&hex));
-        let master = netdev.path("master").and_then(|path| self.files.link_name(&path).ok().flatten());
-        link.master = master.and_then(|name| self.index_of(&name));
-        link.lower = num("iflink").filter(|lower| *lower != link.index && *lower != 0);
-        let queues = netdev.path("queues").and_then(|path| self.files.list(&path).ok()).unwrap_or_default();
-        let count = |prefix| {
-            Some(queues.iter().filter(|name| name.starts_with(prefix)).count() as u32).filter(|n| *n > 0)
-        };
-        (link.tx_queues, link.rx_queues) = (count("tx-"), count("rx-"));
-        self.kind_details(&netdev, &mut link);
-        self.folders.borrow_mut().insert(link.index, netdev);
-        link
+fn index_of(files: &impl Files, name: &str) -> Option<u32> {
+    number(files, &format!("sys/class/net/{name}/ifindex"))
+}
+
+/// The links of these names, in their order. A thousand of them are twenty thousand files: as many threads read
+/// as there are processors.
+fn links_of<F: Files + Sync>(files: &F, names: &[String]) -> Vec<(Link, Netdev)> {
+    // A partial tree may lack `ifindex`; then a number that no kernel gives tells the links apart.
+    let read = |start: usize, names: &[String]| -> Vec<(Link, Netdev)> {
+        let fallback = |at: usize| INVENTED_INDEX + (start + at) as u32;
+        names.iter().enumerate().map(|(at, name)| link_of(files, name, fallback(at))).collect()
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    let share = names.len().div_ceil(threads).max(64);
+    std::thread::scope(|scope| {
+        let parts = names.chunks(share).enumerate();
+        let running: Vec<_> = parts.map(|(at, part)| scope.spawn(move || read(at * share, part))).collect();
+        // A reader that failed has nothing to give; the machine's other links are there.
+        running.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
+    })
+}
+
+/// A link and its folder; `fallback` is its index where the tree does not tell.
+fn link_of(files: &impl Files, name: &str, fallback: u32) -> (Link, Netdev) {
+    let netdev = Netdev::open(files, name);
+    let text = |file: &str| netdev.text(files, file);
+    let num = |file: &str| netdev.number::<u32>(files, file);
+    let bytes = |file: &str| text(file)?.parse::<LinkAddress>().ok();
+    let mut link = Link::default();
+    let uevent = text("uevent").unwrap_or_default();
+    let said = |key: &str| uevent.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    let index = said("IFINDEX").and_then(|index| index.parse().ok());
+    link.index = index.or_else(|| num("ifindex")).unwrap_or(fallback);
+    link.name = name.to_owned();
+    link.link_type = num("type").and_then(|kind| u16::try_from(kind).ok()).unwrap_or(1);
+    link.flags =
+        text("flags").and_then(|hex| u32::from_str_radix(hex.trim_start_matches("0x"), 16).ok()).unwrap_or(0);
+    link.kind = said("DEVTYPE").map(str::to_owned);
+    link.mtu = num("mtu");
+    link.address = bytes("address");
+    link.oper_state = text("operstate").and_then(|name| OperState::from_name(&name));
+    link.carrier = num("carrier").map(|carrier| carrier == 1);
+    link.flags |= running_flags(&link);
+    link.carrier_changes = num("carrier_changes");
+    link.group = num("netdev_group");
+    link.tx_queue_len = num("tx_queue_len");
+    link.alias = text("ifalias");
+    link.phys_port_id = text("phys_port_id").and_then(|hex| bytes_of(&hex));
+    link.phys_port_name = text("phys_port_name");
+    link.phys_switch_id = text("phys_switch_id").and_then(|hex| bytes_of(&hex));
+    let master = netdev.path("master").and_then(|path| files.link_name(&path).ok().flatten());
+    link.master = master.and_then(|name| index_of(files, &name));
+    link.lower = num("iflink").filter(|lower| *lower != link.index && *lower != 0);
+    let queues = netdev.path("queues").and_then(|path| files.list(&path).ok()).unwrap_or_default();
+    let count = |prefix| {
+        Some(queues.iter().filter(|name| name.starts_with(prefix)).count() as u32).filter(|n| *n > 0)
+    };
+    (link.tx_queues, link.rx_queues) = (count("tx-"), count("rx-"));
+    kind_details(files, &netdev, &mut link);
+    (link, netdev)
+}
+
+/// What tells a virtual link's kind where there is no `DEVTYPE`.
+fn kind_details(files: &impl Files, netdev: &Netdev, link: &mut Link) {
+    const FILES: [(&str, &str); 3] = [("bonding", "bond"), ("bridge", "bridge"), ("tun_flags", "tun")];
+    if link.kind.is_none() {
+        let kind = FILES.iter().find(|(file, _)| netdev.path(file).is_some());
+        link.kind = kind.map(|(_, kind)| (*kind).to_owned());
     }
-
-    /// What tells a virtual link's kind where there is no `DEVTYPE`.
-    fn kind_details(&self, netdev: &Netdev, link: &mut Link) {
-        const FILES: [(&str, &str); 3] = [("bonding", "bond"), ("bridge", "bridge"), ("tun_flags", "tun")];
-        if link.kind.is_none() {
-            let kind = FILES.iter().find(|(file, _)| netdev.path(file).is_some());
-            link.kind = kind.map(|(_, kind)| (*kind).to_owned());
-        }
-        // Only a link above another one can be a VLAN.
-        if link.lower.is_none() {
-            return;
-        }
-        let vlan = self.files.text(&format!("proc/net/vlan/{}", link.name)).ok().flatten();
-        if let Some(id) =
-            vlan.and_then(|text| text.split("VID: ").nth(1)?.split_whitespace().next()?.parse().ok())
-        {
-            let mut vlan = Vlan::default();
-            vlan.id = id;
-            link.kind = Some("vlan".to_owned());
-            link.detail = Some(netlink::route::LinkDetail::Vlan(vlan));
-        }
+    // Only a link above another one can be a VLAN.
+    if link.lower.is_none() {
+        return;
+    }
+    let vlan = files.text(&format!("proc/net/vlan/{}", link.name)).ok().flatten();
+    if let Some(id) =
+        vlan.and_then(|text| text.split("VID: ").nth(1)?.split_whitespace().next()?.parse().ok())
+    {
+        let mut vlan = Vlan::default();
+        vlan.id = id;
+        link.kind = Some("vlan".to_owned());
+        link.detail = Some(netlink::route::LinkDetail::Vlan(vlan));
     }
 }
 
@@ -162,7 +183,7 @@ fn bytes_of(hex: &str) -> Option<LinkAddress> {
         .map(LinkAddress::new)
 }
 
-impl<F: Files> Kernel for CapturedKernel<F> {
+impl<F: Files + Sync> Kernel for CapturedKernel<F> {
     fn origin(&self) -> Origin {
         Origin::Sysfs
     }
@@ -172,9 +193,13 @@ impl<F: Files> Kernel for CapturedKernel<F> {
         let mut names = self.files.list("sys/class/net")?;
         // A file of the bonding driver lies among the links.
         names.retain(|name| name != "bonding_masters");
-        // A partial tree may lack `ifindex`; then a number that no kernel gives tells the links apart.
-        let link = |(position, name): (usize, String)| self.link(&name, INVENTED_INDEX + position as u32);
-        Ok(names.into_iter().enumerate().map(link).collect())
+        let found = links_of(&self.files, &names);
+        let mut folders = self.folders.borrow_mut();
+        let links = found.into_iter().map(|(link, netdev)| {
+            folders.insert(link.index, netdev);
+            link
+        });
+        Ok(links.collect())
     }
 
     fn unread_links(&self) -> Vec<Failure> {

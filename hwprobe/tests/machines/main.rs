@@ -8,7 +8,6 @@
 )]
 
 mod collection;
-mod coverage;
 mod escape;
 mod facts;
 mod masking;
