@@ -27,6 +27,11 @@ pub(crate) fn own_network() {
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
     // A sysfs shows the network namespace of whoever mounts it.
     mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), none).unwrap();
+    // A link-local address that appears while the page loads makes Chromium drop what it loads
+    // (ERR_NETWORK_CHANGED).
+    for scope in ["all", "default"] {
+        std::fs::write(format!("/proc/sys/net/ipv6/conf/{scope}/disable_ipv6"), "1").unwrap();
+    }
     ip("link set lo up");
 }
 
