@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{HwAddr, SpeedMbps};
+use super::SpeedMbps;
 
 /// The address of a PCI function, `dddd:bb:dd.f`. Domains exceed 16 bits behind Intel VMD.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -271,20 +271,6 @@ impl PciFunction {
             serial: None,
             vpd: None,
             driver_override: None,
-        }
-    }
-
-    /// The MAC address that many cards hide in their serial number (`xx-xx-xx-ff-ff-yy-yy-yy`).
-    pub fn serial_mac(&self) -> Option<HwAddr> {
-        let bytes: Vec<u8> = self
-            .serial
-            .as_ref()?
-            .split('-')
-            .map(|pair| u8::from_str_radix(pair, 16).ok())
-            .collect::<Option<_>>()?;
-        match bytes.as_slice() {
-            [a, b, c, 0xff, 0xff, d, e, f] => HwAddr::new(&[*a, *b, *c, *d, *e, *f]).ok(),
-            _ => None,
         }
     }
 }
