@@ -1,0 +1,4 @@
+//! Gives NICs and addresses to pods and takes them back.
+#![forbid(unsafe_code)]
+
+pub mod network;
