@@ -23,6 +23,13 @@ pub struct Inventory {
     pub failures: Vec<Failure>,
 }
 
+impl Inventory {
+    /// An inventory of these NICs, without GPUs, warnings and failures.
+    pub fn new(node: Node, nics: Vec<Nic>) -> Self {
+        Self { node, nics, gpus: Vec::new(), warnings: Vec::new(), failures: Vec::new() }
+    }
+}
+
 /// The machine that the NICs sit in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

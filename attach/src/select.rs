@@ -1,0 +1,202 @@
+//! Which NICs a pod gets, and why not the others: one pure function of what is known (DESIGN §4.2).
+//!
+//! Order of decisions (CONTRACTS §8, its edge cases mended): the pool, names that the pod asks for, else the
+//! networks that the definition lists, else everything; then rules take NICs out; then the count cuts. A NIC
+//! that a rule takes out never uses up the count, and a name that nobody has is never read as "all".
+
+mod pool;
+mod rules;
+mod words;
+
+use std::collections::BTreeMap;
+
+use hwprobe::{Generation, HwAddr, Inventory, Nic, NicId};
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::network::{DeviceClass, Network};
+use crate::usage::Usage;
+
+pub use self::rules::is_member;
+pub use self::words::SelectError;
+
+/// What is wished for: the network's wishes and the pod's, which may only narrow them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// What will be made of the NICs.
+    pub link: LinkUse,
+    /// Names of masters (`args.cni.masters`, else `masters` of the NetConf), in order; none: no such wish.
+    pub masters: Vec<String>,
+    /// Networks that the masters must have an address in, in order; none: no such wish.
+    pub master_nets: Vec<IpNet>,
+    /// PCI addresses that a device plugin allocated to the pod; when there are any, only they count.
+    pub devices: Vec<String>,
+    /// At most so many NICs.
+    pub count: Option<u32>,
+    /// Device class that the NICs must be of.
+    pub class: Option<String>,
+}
+
+/// What will be made of a NIC; decides who can share it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+#[non_exhaustive]
+pub enum LinkUse {
+    /// Something that a delegated plugin makes: nothing is known of what it can share.
+    #[default]
+    Delegated,
+    /// ipvlan above it; the mode belongs to the master, so all must agree.
+    Ipvlan {
+        /// `l2`, `l3` or `l3s`.
+        mode: String,
+        /// `bridge`, `private` or `vepa`: it, too, is the master's.
+        flag: String,
+    },
+    /// macvlan above it.
+    Macvlan {
+        /// Mode `passthru`: nobody else's macvlan may be on the master.
+        passthru: bool,
+    },
+    /// The device itself goes to the pod.
+    Whole,
+}
+
+impl LinkUse {
+    /// Leaves the NIC to its other users.
+    pub fn shares(&self) -> bool {
+        matches!(self, Self::Ipvlan { .. } | Self::Macvlan { passthru: false })
+    }
+}
+
+/// What is known when NICs are chosen.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// The machine.
+    pub inventory: &'a Inventory,
+    /// The network, when the agent knows it.
+    pub network: Option<&'a Network>,
+    /// Device classes by name.
+    pub classes: &'a BTreeMap<String, DeviceClass>,
+    /// What other attachments made of the NICs.
+    pub usage: &'a Usage,
+}
+
+/// The answer: NICs in the order of the pod's links, and a reason for each other one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Selection {
+    /// NICs that the pod gets.
+    pub chosen: Vec<Chosen>,
+    /// NICs that it does not get.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A NIC that the pod gets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Chosen {
+    /// The NIC.
+    pub nic: NicId,
+    /// Which incarnation of it.
+    pub generation: Generation,
+    /// Name of its netdev in the host's namespace.
+    pub master: String,
+    /// Index of that netdev.
+    pub ifindex: u32,
+    /// Its link-layer address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<HwAddr>,
+    /// Its MTU in bytes.
+    pub mtu: u32,
+    /// Network of its own address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_address: Option<IpNet>,
+}
+
+/// A NIC that the pod does not get.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftOut {
+    /// The NIC.
+    pub nic: NicId,
+    /// Name of its netdev.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The rule that took it out.
+    pub rule: Rule,
+    /// The rule's reason in words.
+    pub why: String,
+}
+
+/// Why a NIC is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum Rule {
+    /// It is no secondary NIC: virtual, protected, enslaved, held or excluded.
+    NotSecondary,
+    /// It has no netdev here.
+    NoNetdev,
+    /// It is administratively down.
+    AdminDown,
+    /// The plan of the network does not have it.
+    NotInNetwork,
+    /// The pod or the definition names others.
+    NotNamed,
+    /// None of its addresses is in the networks that the definition lists.
+    NotInMasterNets,
+    /// It is not of the device class.
+    NotInClass,
+    /// The device plugin gave the pod others.
+    NotAllocated,
+    /// What others made of it excludes this use.
+    InUse,
+    /// The pod asked for fewer.
+    EnoughChosen,
+}
+
+/// Chooses.
+///
+/// # Errors
+/// When a name, class or device of the wish exists nowhere, when a NIC that must be in is in a use that excludes
+/// this one, or when nothing is left.
+pub fn select(known: &Known<'_>, wish: &Wish) -> Result<Selection, SelectError> {
+    let mut left_out = Vec::new();
+    let pool = pool::pool(known, wish, &mut left_out)?;
+    let ordered = pool::ordered(known, wish, pool, &mut left_out)?;
+    let fitting = rules::in_class(known, wish, ordered, &mut left_out)?;
+    let free = rules::free(known, wish, fitting, &mut left_out)?;
+    let count = wish.count.filter(|count| *count > 0).map_or(usize::MAX, |count| count as usize);
+    let (chosen, more) = free.split_at(free.len().min(count));
+    for nic in more {
+        left_out.push(LeftOut::new(nic, Rule::EnoughChosen, format!("the pod asks for {count} only")));
+    }
+    if chosen.is_empty() {
+        return Err(SelectError::Nothing { left_out });
+    }
+    let chosen = chosen.iter().filter_map(|nic| Chosen::of(nic)).collect();
+    Ok(Selection { chosen, left_out })
+}
+
+impl Chosen {
+    fn of(nic: &Nic) -> Option<Self> {
+        Some(Self {
+            nic: nic.id.clone(),
+            generation: nic.generation,
+            master: nic.name.clone()?,
+            ifindex: nic.generation.ifindex?,
+            mac: nic.mac,
+            mtu: nic.link.as_ref()?.mtu,
+            net_address: pool::net_addresses(nic).next(),
+        })
+    }
+}
+
+impl LeftOut {
+    fn new(nic: &Nic, rule: Rule, why: impl Into<String>) -> Self {
+        Self { nic: nic.id.clone(), name: nic.name.clone(), rule, why: why.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! Rules that take NICs out: device class and what others made of them.
+
+use hwprobe::{Nic, PciName, SpeedClass};
+
+use super::{Known, LeftOut, LinkUse, Rule, SelectError, Wish};
+use crate::network::DeviceClass;
+
+/// Name of the class that exists without being defined: every NIC of the high speed class.
+const HIGHSPEED: &str = "highspeed";
+
+/// Whether a NIC is in a class: it fits everything that the class says.
+pub fn is_member(class: &DeviceClass, nic: &Nic) -> bool {
+    let id_fits = class.ids.is_empty()
+        || nic.pci.as_ref().is_some_and(|pci| {
+            let is = |name: &Option<PciName>, id: &str| name.as_ref().is_some_and(|name| name.id == id);
+            class.ids.iter().any(|id| {
+                is(&pci.vendor, &id.vendor) && id.device.as_ref().is_none_or(|device| is(&pci.device, device))
+            })
+        });
+    let speed_fits = class.min_speed.is_none_or(|least| nic.speed.mbps.is_some_and(|speed| speed >= least));
+    id_fits && speed_fits && class.class.is_none_or(|class| class == nic.speed.class)
+}
+
+/// NICs of the class that the wish names.
+pub(super) fn in_class<'a>(
+    known: &Known<'a>,
+    wish: &Wish,
+    nics: Vec<&'a Nic>,
+    left_out: &mut Vec<LeftOut>,
+) -> Result<Vec<&'a Nic>, SelectError> {
+    let Some(name) = wish.class.as_deref().filter(|_| wish.devices.is_empty()) else { return Ok(nics) };
+    let highspeed = DeviceClass { class: Some(SpeedClass::High), ..DeviceClass::default() };
+    let class = match known.classes.get(name) {
+        Some(class) => class,
+        None if name == HIGHSPEED => &highspeed,
+        None => {
+            let mut classes: Vec<String> = known.classes.keys().cloned().collect();
+            if !classes.iter().any(|class| class == HIGHSPEED) {
+                classes.push(HIGHSPEED.to_owned());
+            }
+            return Err(SelectError::NoSuchClass { class: name.to_owned(), known: classes });
+        }
+    };
+    let (inside, outside): (Vec<&Nic>, Vec<&Nic>) = nics.into_iter().partition(|nic| is_member(class, nic));
+    for nic in outside {
+        let speed = nic.speed.mbps.map_or_else(|| "unknown speed".to_owned(), |speed| speed.to_string());
+        let why = format!("it is not in device class {name} ({speed})");
+        left_out.push(LeftOut::new(nic, Rule::NotInClass, why));
+    }
+    Ok(inside)
+}
+
+/// NICs whose present use leaves room for this one.
+///
+/// With a count, a NIC that is taken is passed over; without one the pod is meant to have it, so that is an error.
+pub(super) fn free<'a>(
+    known: &Known<'a>,
+    wish: &Wish,
+    nics: Vec<&'a Nic>,
+    left_out: &mut Vec<LeftOut>,
+) -> Result<Vec<&'a Nic>, SelectError> {
+    let mut free = Vec::new();
+    let mut taken = Vec::new();
+    for nic in nics {
+        match conflict(known, &wish.link, nic) {
+            None => free.push(nic),
+            Some(why) => taken.push((nic, why)),
+        }
+    }
+    let count = wish.count.filter(|count| *count > 0);
+    let enough = count.is_some_and(|count| free.len() >= count as usize) && wish.masters.is_empty();
+    if let Some((_, why)) = taken.first().filter(|_| !enough) {
+        return Err(SelectError::InUse { why: why.clone() });
+    }
+    for (nic, why) in taken {
+        left_out.push(LeftOut::new(nic, Rule::InUse, why));
+    }
+    Ok(free)
+}
+
+/// Why `wanted` cannot be made of the NIC beside what is there; absent when it can.
+fn conflict(known: &Known<'_>, wanted: &LinkUse, nic: &Nic) -> Option<String> {
+    let name = nic.label();
+    known.usage.of(&nic.id).find_map(|used| {
+        let network = &used.network;
+        match (wanted, &used.link) {
+            (LinkUse::Delegated, _) | (_, LinkUse::Delegated) => None,
+            (_, LinkUse::Whole) => Some(format!("{name} is given whole to a pod of network {network}")),
+            (LinkUse::Whole, _) => {
+                Some(format!("{name} carries links of network {network}; it cannot be given whole"))
+            }
+            (LinkUse::Ipvlan { mode, flag }, LinkUse::Ipvlan { mode: used_mode, flag: used_flag }) => {
+                (mode != used_mode || flag != used_flag).then(|| {
+                    format!(
+                        "{name} already carries ipvlan {used_mode} {used_flag} of network {network}; the mode \
+                         belongs to the master, so ipvlan {mode} {flag} cannot share it"
+                    )
+                })
+            }
+            (LinkUse::Ipvlan { .. }, LinkUse::Macvlan { .. }) => Some(format!(
+                "{name} already carries macvlan of network {network}; ipvlan cannot share it"
+            )),
+            (LinkUse::Macvlan { .. }, LinkUse::Ipvlan { .. }) => Some(format!(
+                "{name} already carries ipvlan of network {network}; macvlan cannot share it"
+            )),
+            (LinkUse::Macvlan { passthru }, LinkUse::Macvlan { passthru: used_passthru }) => {
+                (*passthru || *used_passthru).then(|| {
+                    let of = if *used_passthru { " passthru" } else { "" };
+                    let wanted = if *passthru { "macvlan passthru" } else { "another macvlan" };
+                    format!("{name} already carries macvlan{of} of network {network}; {wanted} cannot share it")
+                })
+            }
+        }
+    })
+}

@@ -1,0 +1,89 @@
+//! The words for a choice that cannot be made.
+
+use hwprobe::{Nic, NotSecondary};
+
+use super::LeftOut;
+
+/// Why no NICs can be chosen.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SelectError {
+    /// A named master cannot be had.
+    #[error(
+        "masters: `{master}` cannot be used: {}; usable here: {}",
+        why.as_deref().unwrap_or("this node has no such NIC"), listed(known)
+    )]
+    NoSuchMaster {
+        /// The name.
+        master: String,
+        /// Why, when this node has it.
+        why: Option<String>,
+        /// Names that can be had.
+        known: Vec<String>,
+    },
+    /// A class that nobody defined.
+    #[error("class: there is no device class `{class}`; defined here: {}", listed(known))]
+    NoSuchClass {
+        /// The class.
+        class: String,
+        /// Classes that there are.
+        known: Vec<String>,
+    },
+    /// An allocated device is not here.
+    #[error("deviceIDs: this node has no network device at `{device}`")]
+    NoSuchDevice {
+        /// Its PCI address.
+        device: String,
+    },
+    /// A NIC is in a use that excludes the wanted one.
+    #[error("{why}")]
+    InUse {
+        /// Which, and whose.
+        why: String,
+    },
+    /// No NIC is left.
+    #[error("no NIC of this node can be used: {}", reasons(left_out))]
+    Nothing {
+        /// Why each is out.
+        left_out: Vec<LeftOut>,
+    },
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// The reasons of hardware NICs, and how many others there are: a node has very many virtual links.
+fn reasons(left_out: &[LeftOut]) -> String {
+    const SHOWN: usize = 8;
+    if left_out.is_empty() {
+        return "it has none".to_owned();
+    }
+    let label = |out: &LeftOut| out.name.clone().unwrap_or_else(|| out.nic.to_string());
+    let mut ordered: Vec<&LeftOut> = left_out.iter().collect();
+    ordered.sort_by_key(|out| out.rule == super::Rule::NotSecondary);
+    let mut words: Vec<String> =
+        ordered.iter().take(SHOWN).map(|out| format!("{}: {}", label(out), out.why)).collect();
+    if left_out.len() > SHOWN {
+        words.push(format!("and {} more", left_out.len() - SHOWN));
+    }
+    words.join("; ")
+}
+
+/// Why a NIC is not secondary.
+pub(super) fn not_secondary(nic: &Nic) -> String {
+    let words = nic.secondary.reasons.iter().map(|reason| match reason {
+        NotSecondary::NotHardware => "it is a virtual link".to_owned(),
+        NotSecondary::Protected => {
+            let path = nic.protected.as_ref().map(|protection| protection.path.join(" > "));
+            format!("it carries the node ({})", path.unwrap_or_default())
+        }
+        NotSecondary::Enslaved => {
+            format!("it is a port of {}", nic.stacking.master.as_deref().unwrap_or("another link"))
+        }
+        NotSecondary::Held => "somebody holds it".to_owned(),
+        NotSecondary::Excluded => "the configuration excludes it".to_owned(),
+        _ => "it is not for pods".to_owned(),
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
