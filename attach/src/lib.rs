@@ -3,5 +3,6 @@
 
 pub mod gate;
 pub mod network;
+pub mod record;
 pub mod select;
 pub mod usage;

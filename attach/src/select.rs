@@ -10,7 +10,7 @@ mod words;
 
 use std::collections::BTreeMap;
 
-use hwprobe::{Generation, HwAddr, Inventory, Nic, NicId};
+use hwprobe::{Generation, HwAddr, Inventory, Nic, NicId, WarningCode};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +65,11 @@ impl LinkUse {
     /// Leaves the NIC to its other users.
     pub fn shares(&self) -> bool {
         matches!(self, Self::Ipvlan { .. } | Self::Macvlan { passthru: false })
+    }
+
+    /// Leaves nothing of the NIC to the node.
+    pub fn takes_all(&self) -> bool {
+        matches!(self, Self::Whole | Self::Macvlan { passthru: true })
     }
 }
 
@@ -161,6 +166,11 @@ pub enum Rule {
 /// When a name, class or device of the wish exists nowhere, when a NIC that must be in is in a use that excludes
 /// this one, or when nothing is left.
 pub fn select(known: &Known<'_>, wish: &Wish) -> Result<Selection, SelectError> {
+    let uplink_unknown =
+        known.inventory.warnings.iter().any(|warning| warning.code == WarningCode::UplinkUnknown);
+    if uplink_unknown && wish.link.takes_all() {
+        return Err(SelectError::UplinkUnknown);
+    }
     let mut left_out = Vec::new();
     let pool = pool::pool(known, wish, &mut left_out)?;
     let ordered = pool::ordered(known, wish, pool, &mut left_out)?;

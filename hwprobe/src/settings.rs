@@ -16,6 +16,8 @@ pub struct ProbeSettings {
     pub protected: Vec<String>,
     /// NICs that are never secondary: names, ids, PCI addresses or MACs.
     pub excluded: Vec<String>,
+    /// Virtual links that count like hardware when it is asked what is secondary: names, ids or MACs.
+    pub included: Vec<String>,
     /// Addresses of the API server; the NICs that lead there are protected.
     pub api_servers: Vec<IpAddr>,
     /// Addresses of the Node object; the NICs that have them are protected.
@@ -32,6 +34,7 @@ impl Default for ProbeSettings {
             thresholds: SpeedThresholds::default(),
             protected: Vec::new(),
             excluded: Vec::new(),
+            included: Vec::new(),
             api_servers: Vec::new(),
             node_addresses: Vec::new(),
             remembered: Vec::new(),

@@ -62,6 +62,7 @@ pub fn run(config: Config) -> Result<(), AgentError> {
             thresholds: settings.thresholds,
             protected: settings.protected.clone(),
             excluded: settings.excluded.clone(),
+            included: settings.included.clone(),
             api_servers: settings.api_servers.clone(),
             node_addresses: settings.node_addresses.clone(),
             ..ProbeSettings::default()

@@ -41,6 +41,12 @@ pub enum SelectError {
         /// Which, and whose.
         why: String,
     },
+    /// Nobody knows which NIC carries the node, so none may be taken from it.
+    #[error(
+        "this node has no default route now, none is remembered and none is listed as `protected` in agent.yaml: \
+         no NIC is given away whole until the uplink is known"
+    )]
+    UplinkUnknown,
     /// No NIC is left.
     #[error("no NIC of this node can be used: {}", reasons(left_out))]
     Nothing {

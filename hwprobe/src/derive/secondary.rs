@@ -3,14 +3,15 @@
 use super::held::enslaving_master;
 use crate::model::{Nic, NicKind, NotSecondary, Secondary, Unusable};
 
-/// Whether a NIC is secondary; `excluded`: the configuration says no.
+/// Whether a NIC is secondary; `excluded`: the configuration says no, `included`: it says that this virtual
+/// link counts like hardware.
 ///
 /// Secondary is a hardware NIC, VLAN or bond that is not protected, not enslaved and not held. Being up or
 /// having an address is another matter: rails of GPU clusters often have neither until somebody raises them.
-pub(crate) fn secondary(nic: &Nic, excluded: bool) -> Secondary {
+pub(crate) fn secondary(nic: &Nic, included: bool, excluded: bool) -> Secondary {
     let mut found = Secondary::default();
     let eligible = nic.hardware && nic.kind != NicKind::Representor;
-    if !eligible && !matches!(nic.kind, NicKind::Vlan | NicKind::Bond) {
+    if !eligible && !included && !matches!(nic.kind, NicKind::Vlan | NicKind::Bond) {
         found.reasons.push(NotSecondary::NotHardware);
     }
     if nic.protected.is_some() {
@@ -169,7 +170,7 @@ mod tests {
             let mut nic = nic();
             arrange(&mut nic);
 
-            let found = secondary(&nic, false);
+            let found = secondary(&nic, false, false);
 
             assert_eq!(found.reasons, *reasons, "{situation}");
             assert_eq!(found.is_secondary, reasons.is_empty(), "{situation}");
@@ -181,6 +182,17 @@ mod tests {
 
     #[test]
     fn the_configuration_may_exclude() {
-        assert_eq!(secondary(&nic(), true).reasons, [NotSecondary::Excluded]);
+        assert_eq!(secondary(&nic(), false, true).reasons, [NotSecondary::Excluded]);
+    }
+
+    #[test]
+    fn the_configuration_may_include_a_virtual_link_but_not_the_uplink() {
+        let mut veth = nic();
+        (veth.hardware, veth.kind) = (false, NicKind::Veth);
+        assert_eq!(secondary(&veth, false, false).reasons, [NotSecondary::NotHardware]);
+        assert!(secondary(&veth, true, false).is_secondary);
+
+        veth.protected = Some(Protection::new(ProtectionReason::DefaultRoute, vec![]));
+        assert_eq!(secondary(&veth, true, false).reasons, [NotSecondary::Protected]);
     }
 }

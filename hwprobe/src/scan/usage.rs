@@ -43,7 +43,8 @@ pub(super) fn usage(nics: &mut [Nic], hypervisor: Option<&str>, settings: &Probe
     }
     for nic in nics.iter_mut() {
         let excluded = settings.excluded.iter().any(|name| is_named(nic, name));
-        nic.secondary = derive::secondary::secondary(nic, excluded);
+        let included = settings.included.iter().any(|name| is_named(nic, name));
+        nic.secondary = derive::secondary::secondary(nic, included, excluded);
         nic.extra_macs = derive::extra_macs::extra_macs(nic, entries.get(&nic.id), hypervisor, &[]);
     }
     // Bonds and VLANs after what is below them; a VLAN on a bond after the bond.

@@ -97,6 +97,7 @@ pub(crate) fn parse(file: &Path, text: &str) -> Result<Settings, ConfigError> {
     let names = "a list of interface names, PCI addresses or MAC addresses";
     top.list("protected", names, &mut settings.protected, name)?;
     top.list("excluded", names, &mut settings.excluded, name)?;
+    top.list("included", names, &mut settings.included, name)?;
     let addresses = "a list of IP addresses";
     top.list("apiServers", addresses, &mut settings.api_servers, |item| item.as_str()?.parse().ok())?;
     top.list("nodeAddresses", addresses, &mut settings.node_addresses, |item| item.as_str()?.parse().ok())?;

@@ -28,6 +28,9 @@ pub struct Settings {
     pub protected: Vec<String>,
     /// NICs that pods never get. Interface names, PCI addresses or MAC addresses.
     pub excluded: Vec<String>,
+    /// Virtual links that pods may get like hardware NICs (veth, dummy, bridge …), beside VLANs and bonds.
+    /// Interface names or MAC addresses.
+    pub included: Vec<String>,
     /// IP addresses of the API server: the NICs on the route there are protected.
     #[schema(value_type = Vec<String>)]
     pub api_servers: Vec<IpAddr>,
@@ -62,6 +65,7 @@ impl Default for Settings {
             thresholds: SpeedThresholds::default(),
             protected: Vec::new(),
             excluded: Vec::new(),
+            included: Vec::new(),
             api_servers: Vec::new(),
             node_addresses: Vec::new(),
             device_classes: BTreeMap::new(),

@@ -1,0 +1,324 @@
+//! What is remembered of an attachment: enough to check it, to undo it and to answer again.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use hwprobe::{Generation, HwAddr, NicId};
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::select::LinkUse;
+
+/// Names an attachment: what the runtime calls it by. Pod names are labels, never keys.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Key {
+    /// Name of the network (`name` of the NetConf).
+    pub network: String,
+    /// `CNI_CONTAINERID`.
+    pub container_id: String,
+    /// `CNI_IFNAME`.
+    pub ifname: String,
+}
+
+/// Why a text names no attachment.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` names no attachment: want NETWORK/CONTAINER/IFNAME")]
+pub struct KeyError(String);
+
+impl fmt::Display for Key {
+    /// `network/container/ifname`; none of the three can hold a slash.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.network, self.container_id, self.ifname)
+    }
+}
+
+impl FromStr for Key {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        match text.split('/').collect::<Vec<_>>()[..] {
+            [network, container_id, ifname]
+                if !network.is_empty() && !container_id.is_empty() && !ifname.is_empty() =>
+            {
+                Ok(Self {
+                    network: network.to_owned(),
+                    container_id: container_id.to_owned(),
+                    ifname: ifname.to_owned(),
+                })
+            }
+            _ => Err(KeyError(text.to_owned())),
+        }
+    }
+}
+
+/// An attachment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attachment {
+    /// What it is called.
+    pub key: Key,
+    /// How far it is.
+    pub phase: Phase,
+    /// Who asked.
+    #[serde(default)]
+    pub tool: Tool,
+    /// Id of the boot that it was made in.
+    pub boot: String,
+    /// Cookie of its namespace (`SO_NETNS_COOKIE`); absent for adopted ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cookie: Option<u64>,
+    /// Path of its namespace as the runtime named it.
+    pub netns: String,
+    /// Whether the agent can see that path, so that a sweep may judge by it.
+    pub sweepable: bool,
+    /// Digest of configuration and arguments, to tell the same request from another one.
+    pub digest: u64,
+    /// The configuration, as it came.
+    pub config: String,
+    /// `CNI_ARGS`, as they came.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub args: String,
+    /// The pod, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<Pod>,
+    /// When it was asked for, seconds since 1970.
+    pub since: u64,
+    /// Number that the pod's links of this attachment carry as their group, and that their indices begin from.
+    pub group: u32,
+    /// Its links, by index.
+    pub links: Vec<PodLink>,
+    /// Addresses that belong to no link of ours (`multi-nic-ipam` under another plugin, delegated plugins).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<Leased>,
+    /// Routes over several links.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub multipath: Vec<Multipath>,
+    /// Plugins that ran for it, in the order of their ADDs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delegates: Vec<Delegate>,
+    /// The answer in the newest version's form; absent until there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Value>,
+    /// How long each step took, microseconds, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timings: Vec<(String, u64)>,
+}
+
+/// How far an attachment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum Phase {
+    /// Being made. Found at start: compared with the kernel, kept or rolled back.
+    Attaching,
+    /// Made and answered.
+    Attached,
+    /// Being taken apart. Found at start: taken apart again.
+    Detaching,
+    /// A NIC of it is gone; it keeps its addresses until the runtime deletes it.
+    Lost,
+}
+
+/// Which executable asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Tool {
+    /// `multi-nic`: links and addresses.
+    #[default]
+    MultiNic,
+    /// `multi-nic-ipam`: addresses only.
+    Ipam,
+    /// The REST API.
+    Api,
+}
+
+/// The pod that asked, as `CNI_ARGS` names it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Pod {
+    /// `K8S_POD_NAMESPACE`.
+    pub namespace: String,
+    /// `K8S_POD_NAME`.
+    pub name: String,
+    /// `K8S_POD_UID`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub uid: String,
+}
+
+/// One link of a pod.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodLink {
+    /// Position, from 0.
+    pub index: u16,
+    /// Name in the pod.
+    pub name: String,
+    /// Further name in the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alt_name: Option<String>,
+    /// Index in the pod.
+    pub ifindex: u32,
+    /// What was made of the NIC.
+    pub link: LinkUse,
+    /// The NIC.
+    pub nic: NicId,
+    /// Which incarnation of it.
+    pub generation: Generation,
+    /// The link on the host that it stands on or is: the NIC's netdev, or the VLAN above it.
+    pub master: String,
+    /// Index of that link.
+    pub master_ifindex: u32,
+    /// VLAN between the NIC and the link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<VlanKey>,
+    /// MTU in bytes.
+    pub mtu: u32,
+    /// Link-layer address, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<HwAddr>,
+    /// Its addresses, IPv4 first.
+    pub addresses: Vec<Leased>,
+    /// Its routes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<Route>,
+    /// Whether replies leave by it (a table and rules of its own).
+    #[serde(default)]
+    pub policy_routing: bool,
+    /// What a device was before it went to the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<Original>,
+}
+
+/// An address and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Leased {
+    /// The address with the prefix length on the link.
+    pub address: IpNet,
+    /// The block of ours that it was taken from; absent when another IPAM or the user gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<IpNet>,
+    /// Gateway that its IPAM named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<IpAddr>,
+}
+
+/// A route of one link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Route {
+    /// Destination.
+    pub dst: IpNet,
+    /// Next hop; absent: on the link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gw: Option<IpAddr>,
+    /// MTU in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
+    /// Advertised maximum segment size in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advmss: Option<u32>,
+    /// Metric.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u32>,
+    /// Table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<u32>,
+    /// Scope.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<u8>,
+}
+
+/// A route with several next hops (CONTRACTS §4.6).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Multipath {
+    /// Destination.
+    pub dst: IpNet,
+    /// Next hops, at least two.
+    pub gateways: Vec<IpAddr>,
+}
+
+/// A VLAN that pods' links stand on: made on demand, shared, removed with its last user.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VlanKey {
+    /// The NIC below.
+    pub parent: NicId,
+    /// VLAN id, 1 to 4094.
+    pub id: u16,
+    /// `802.1q` or `802.1ad`.
+    pub protocol: String,
+    /// Whether the link is ours: an existing one is used and never removed.
+    pub ours: bool,
+}
+
+/// What a device was on the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Original {
+    /// Its name.
+    pub name: String,
+    /// Its index.
+    pub ifindex: u32,
+    /// Its MTU in bytes.
+    pub mtu: u32,
+    /// Its link-layer address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<HwAddr>,
+    /// Whether it was up.
+    pub up: bool,
+    /// Its addresses, so that they can be put back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<IpNet>,
+}
+
+/// A plugin that ran for an attachment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Delegate {
+    /// Its executable (`type`).
+    pub plugin: String,
+    /// `CNI_IFNAME` that it got.
+    pub ifname: String,
+    /// The very configuration that its ADD got.
+    pub config: String,
+    /// `CNI_ARGS` that it got.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub args: String,
+    /// `CNI_PATH` that it was found on.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub path: String,
+    /// What its ADD answered; absent when it did not end well or was never heard of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Value>,
+}
+
+impl Attachment {
+    /// Every address of it that is out of a block of ours, with the link's position.
+    pub fn leases(&self) -> impl Iterator<Item = (u16, &Leased)> {
+        let links = self.links.iter().flat_map(|link| link.addresses.iter().map(|lease| (link.index, lease)));
+        let others = self.addresses.iter().enumerate();
+        let others = others.map(|(index, lease)| (u16::try_from(index).unwrap_or(u16::MAX), lease));
+        links.chain(others).filter(|(_, lease)| lease.block.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_reads_back_and_anything_else_does_not() {
+        let key: Key = "net-a/0123abc/net1".parse().unwrap();
+
+        assert_eq!(key.to_string(), "net-a/0123abc/net1");
+        assert_eq!(key.container_id, "0123abc");
+        for wrong in ["", "a", "a/b", "a/b/c/d", "a//c", "/b/c"] {
+            assert!(wrong.parse::<Key>().is_err(), "{wrong}");
+        }
+    }
+}
