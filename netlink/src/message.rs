@@ -32,13 +32,15 @@ pub(crate) struct Request {
     pub(crate) operation: String,
     /// Message type.
     pub(crate) kind: u16,
+    /// Flags beside those that every request has.
+    pub(crate) flags: u16,
     /// What follows the header.
     pub(crate) body: Vec<u8>,
 }
 
 impl Request {
     pub(crate) fn new(operation: impl Into<String>, kind: u16, body: Vec<u8>) -> Self {
-        Self { operation: operation.into(), kind, body }
+        Self { operation: operation.into(), kind, flags: 0, body }
     }
 
     pub(crate) fn route(operation: impl Into<String>, message: &RouteNetlinkMessage) -> Self {
@@ -52,7 +54,7 @@ impl Request {
         let length = u32::try_from(HEADER + self.body.len()).unwrap_or(u32::MAX);
         datagram.extend_from_slice(&length.to_ne_bytes());
         datagram.extend_from_slice(&self.kind.to_ne_bytes());
-        datagram.extend_from_slice(&flags.to_ne_bytes());
+        datagram.extend_from_slice(&(flags | self.flags).to_ne_bytes());
         datagram.extend_from_slice(&sequence.to_ne_bytes());
         datagram.extend_from_slice(&[0; 4]);
         datagram.extend_from_slice(&self.body);

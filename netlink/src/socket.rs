@@ -18,6 +18,7 @@ use crate::message::{
     Answers, Message, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR,
     NLMSG_MIN_TYPE, Request, messages, verdict,
 };
+use crate::route::Change;
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -131,6 +132,22 @@ impl Socket {
             rest = later;
         }
         results
+    }
+
+    /// Sends changes in as few sends as the kernel can answer, and returns the verdict on each, in order.
+    ///
+    /// A refused one does not stop those after it. An error that is not [`Error::Kernel`] means that nobody knows
+    /// whether the change was made.
+    pub fn apply(&mut self, changes: &[Change<'_>]) -> Vec<Result<(), Error>> {
+        let requests: Vec<Request> = changes.iter().map(|change| change.request.clone()).collect();
+        self.batch(&requests).into_iter().map(|result| result.map(|_| ())).collect()
+    }
+
+    /// Cookie of the namespace that the socket is in (`SO_NETNS_COOKIE`, Linux 5.14): unique while the machine
+    /// runs, never reused.
+    pub fn namespace_cookie(&self) -> Result<u64, Error> {
+        crate::sys::namespace_cookie(self.as_fd())
+            .map_err(|error| Error::io("read the cookie of a network namespace", error))
     }
 
     /// One request, its answers.

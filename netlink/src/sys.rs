@@ -1,5 +1,5 @@
-//! The system calls that no crate wraps safely: `SIOCETHTOOL` and the name of an index.
-#![expect(unsafe_code, reason = "ioctl on struct ifreq")]
+//! The system calls that no crate wraps safely: `SIOCETHTOOL`, the name of an index, the cookie of a namespace.
+#![expect(unsafe_code, reason = "ioctl on struct ifreq, getsockopt")]
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -59,4 +59,21 @@ pub(crate) fn driver_info(
     // not touched otherwise during the call, and the kernel copies without alignment.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL as _, &raw mut ifreq) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(info) }
+}
+
+/// Cookie of the network namespace of a socket (`SO_NETNS_COOKIE`).
+pub(crate) fn namespace_cookie(socket: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut cookie = 0u64;
+    let mut length = size_of::<u64>() as libc::socklen_t;
+    // SAFETY: the option writes a `u64` to `cookie`, whose size `length` tells; both outlive the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut length,
+        )
+    };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(cookie) }
 }

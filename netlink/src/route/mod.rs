@@ -3,6 +3,7 @@
 //! Each function names its message and the `ip` line that asks the same.
 
 mod address;
+mod change;
 mod entry;
 mod link;
 mod link_decode;
@@ -15,6 +16,11 @@ mod vf;
 mod vf_decode;
 
 pub use address::{Address, addresses};
+pub use change::{
+    AddressChange, Change, Ipv4Conf, IpvlanFlag, LinkSettings, NewLink, NewLinkKind, RouteChange,
+    RouteNextHop, RuleChange, VlanProtocol, add_address, add_alt_name, add_route, add_rule, create_link,
+    delete_address, delete_alt_name, delete_group, delete_link, delete_route, delete_rule, set_link,
+};
 pub use entry::{NextHop, Route, RouteHop, RouteKind, Rule};
 pub use link::{AddrGenMode, DevlinkPortHandle, Link, LinkEvent, LinkMode, OperState, Undecoded, Xdp};
 pub use link_detail::{
