@@ -1,0 +1,71 @@
+//! What is there: a pod's links for CHECK and repair, a device before it is taken.
+
+use ipnet::IpNet;
+use netlink::Socket;
+use netlink::route::{self, Address, Link, Route, Rule};
+
+use crate::netns::PodNamespace;
+use crate::{DatapathError, Taken};
+
+const IFF_UP: u32 = 1;
+const SCOPE_EVERYWHERE: u8 = 0;
+
+/// What a pod's namespace holds.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Observed {
+    /// Links.
+    pub links: Vec<Link>,
+    /// Addresses.
+    pub addresses: Vec<Address>,
+    /// Routes of all tables.
+    pub routes: Vec<Route>,
+    /// Rules.
+    pub rules: Vec<Rule>,
+}
+
+/// Reads a pod's namespace.
+///
+/// # Errors
+/// When the kernel refuses a dump.
+pub fn pod(pod: &mut PodNamespace) -> Result<Observed, DatapathError> {
+    let socket = &mut pod.route;
+    Ok(Observed {
+        links: route::links(socket)?.links,
+        addresses: route::addresses(socket)?,
+        routes: route::routes(socket, None)?,
+        rules: route::rules(socket)?,
+    })
+}
+
+/// What a device of the host is now, so that it can be made so again.
+///
+/// # Errors
+/// When there is no such link.
+pub fn device(host: &mut Socket, index: u32) -> Result<Taken, DatapathError> {
+    let link = route::link_by_index(host, index)?;
+    let link = link.ok_or_else(|| DatapathError::NoLink { what: format!("number {index}") })?;
+    let addresses = route::addresses(host)?;
+    let own = addresses.iter().filter(|address| {
+        address.index == index
+            && address.scope == SCOPE_EVERYWHERE
+            && address.valid_lifetime.is_none_or(|left| left == u32::MAX)
+    });
+    let own = own.filter_map(|address| IpNet::new(address.address, address.prefix_len).ok()).collect();
+    Ok(Taken {
+        index,
+        name: link.name,
+        mtu: link.mtu.unwrap_or_default(),
+        address: link.address,
+        up: link.flags & IFF_UP != 0,
+        addresses: own,
+    })
+}
+
+/// A link of the host by name.
+///
+/// # Errors
+/// When the kernel cannot be asked.
+pub fn link(host: &mut Socket, name: &str) -> Result<Option<Link>, DatapathError> {
+    Ok(route::link_by_name(host, name)?)
+}
