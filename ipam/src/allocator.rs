@@ -18,6 +18,15 @@ pub struct Allocator {
     quarantine: u64,
 }
 
+/// An address that is marked as held and not yet written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reservation {
+    /// What has to be written down.
+    pub change: Change,
+    /// Until when the address would have rested; absent when it was free.
+    rested: Option<u64>,
+}
+
 /// Which address is wished for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wish {
@@ -93,14 +102,7 @@ impl Allocator {
     /// Takes in what was written down. A block that is not known comes into being, so that what is held in it can
     /// be given back.
     pub fn restore(&mut self, changes: &[Change]) {
-        let until = |change: &&Change| match change.state {
-            State::Resting { until, .. } => until,
-            State::Held { .. } | State::Free => 0,
-        };
-        // The longest resting first: that is the order in which they are free again.
-        let mut ordered: Vec<&Change> = changes.iter().collect();
-        ordered.sort_by_key(until);
-        for change in ordered {
+        for change in changes {
             let key = (change.network.clone(), change.block);
             let pool = self.pools.entry(key).or_insert_with(|| Pool::new(change.block, &[]));
             match &change.state {
@@ -121,31 +123,38 @@ impl Allocator {
         owner: &Owner,
         wish: Wish,
         now: u64,
-    ) -> Result<Change, ReserveError> {
+    ) -> Result<Reservation, ReserveError> {
         let quarantine = self.quarantine;
         let network = &owner.network;
         let pool = self.pools.get_mut(&(network.clone(), block));
         let pool = pool.ok_or_else(|| ReserveError::NoBlock { network: network.clone(), block })?;
-        let address = match wish {
+        let (address, rested) = match wish {
             Wish::Exactly(address) => {
-                pool.take(address).map_err(|refusal| match refusal {
+                let rested = pool.take(address).map_err(|refusal| match refusal {
                     Refusal::Outside => ReserveError::Outside { address, block },
                     Refusal::Reserved => ReserveError::Reserved { address, block },
                     Refusal::Held => ReserveError::Held { address },
                 })?;
-                address
+                (address, rested)
             }
-            Wish::Prefer(address) if pool.take(address).is_ok() => address,
-            Wish::Prefer(_) | Wish::Any => pool.next(now, quarantine)?,
+            Wish::Prefer(address) => match pool.take(address) {
+                Ok(rested) => (address, rested),
+                Err(_) => pool.next(now, quarantine)?,
+            },
+            Wish::Any => pool.next(now, quarantine)?,
         };
         let state = State::Held { owner: owner.clone(), since: now };
-        Ok(Change { network: network.clone(), block, address, state })
+        Ok(Reservation { change: Change { network: network.clone(), block, address, state }, rested })
     }
 
-    /// Takes a reservation back that was never written down.
-    pub fn cancel(&mut self, change: &Change) {
+    /// Takes a reservation back that was never written down: the address is what it was before.
+    pub fn cancel(&mut self, reservation: &Reservation) {
+        let change = &reservation.change;
         if let Some(pool) = self.pools.get_mut(&(change.network.clone(), change.block)) {
-            pool.free(change.address);
+            match reservation.rested {
+                Some(until) => drop(pool.rest(change.address, until, false)),
+                None => drop(pool.free(change.address)),
+            }
         }
     }
 

@@ -123,11 +123,11 @@ impl<L: Ledger> DurableAllocator<L> {
         wish: Wish,
         now: u64,
     ) -> Result<IpAddr, DurableError<L::Error>> {
-        let change = self.allocator.reserve(block, owner, wish, now).map_err(DurableError::Reserve)?;
-        match self.ledger.commit(std::slice::from_ref(&change)) {
-            Ok(()) => Ok(change.address),
+        let reserved = self.allocator.reserve(block, owner, wish, now).map_err(DurableError::Reserve)?;
+        match self.ledger.commit(std::slice::from_ref(&reserved.change)) {
+            Ok(()) => Ok(reserved.change.address),
             Err(error) => {
-                self.allocator.cancel(&change);
+                self.allocator.cancel(&reserved);
                 Err(DurableError::Ledger(error))
             }
         }

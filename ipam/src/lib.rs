@@ -10,7 +10,7 @@ mod ledger;
 mod plan;
 mod pool;
 
-pub use allocator::{Allocator, ReserveError, Wish};
+pub use allocator::{Allocator, Reservation, ReserveError, Wish};
 pub use block::{BlockError, check_fit, excluded, index_of, sub_block, usable_in};
 pub use ledger::{Change, DurableAllocator, DurableError, Ledger, Owner, State};
 pub use plan::{HostPlan, InterfacePlan, Plan, PlanError, Subnet, first_free_index};

@@ -1,6 +1,6 @@
 //! The addresses of one block: next-fit with a quarantine for those that were given back.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -21,8 +21,8 @@ pub(crate) struct Pool {
     taken: Bitmap,
     /// Resting positions with the time that they are free again.
     resting: BTreeMap<u128, u64>,
-    /// The same in the order of their times; entries that no longer hold are passed over.
-    queue: VecDeque<(u64, u128)>,
+    /// The same in the order of their times.
+    queue: BTreeSet<(u64, u128)>,
     /// Where the next search begins.
     cursor: u128,
 }
@@ -73,7 +73,7 @@ impl Pool {
             excludes: Vec::new(),
             taken: Bitmap::default(),
             resting: BTreeMap::new(),
-            queue: VecDeque::new(),
+            queue: BTreeSet::new(),
             cursor: 1,
         };
         pool.exclude(excludes);
@@ -103,36 +103,40 @@ impl Pool {
         }
     }
 
-    /// Takes the next free address; a resting one only when nothing else is free.
-    pub(crate) fn next(&mut self, now: u64, quarantine: u64) -> Result<IpAddr, Full> {
+    /// Takes the next free address; a resting one only when nothing else is free, and then it is told until when it
+    /// would have rested.
+    pub(crate) fn next(&mut self, now: u64, quarantine: u64) -> Result<(IpAddr, Option<u64>), Full> {
         self.wake(now, quarantine);
         let Some((first, last)) = self.usable else { return Err(self.full()) };
         let from = self.cursor.clamp(first, last);
         let found = self
             .search(from, last)
             .or_else(|| if from > first { self.search(first, from - 1) } else { None });
-        let position = match found {
+        let (position, rested) = match found {
             Some(position) => {
                 self.taken.insert(position);
-                position
+                (position, None)
             }
-            None => self.longest_resting().ok_or_else(|| self.full())?,
+            None => {
+                let (until, position) = self.longest_resting().ok_or_else(|| self.full())?;
+                (position, Some(until))
+            }
         };
         self.cursor = if position >= last { first } else { position + 1 };
-        Ok(self.address(position))
+        Ok((self.address(position), rested))
     }
 
-    /// Takes this address; resting ones can be had.
-    pub(crate) fn take(&mut self, address: IpAddr) -> Result<(), Refusal> {
+    /// Takes this address; resting ones can be had, and then it is told until when it would have rested.
+    pub(crate) fn take(&mut self, address: IpAddr) -> Result<Option<u64>, Refusal> {
         let position = index_of(self.block, address).ok_or(Refusal::Outside)?;
         let usable = self.usable.is_some_and(|(first, last)| (first..=last).contains(&position));
         if !usable || self.exclude_at(position).is_some() {
             return Err(Refusal::Reserved);
         }
-        if self.resting.remove(&position).is_some() || self.taken.insert(position) {
-            Ok(())
-        } else {
-            Err(Refusal::Held)
+        match self.no_longer_resting(position) {
+            None if self.taken.insert(position) => Ok(None),
+            None => Err(Refusal::Held),
+            rested => Ok(rested),
         }
     }
 
@@ -150,42 +154,35 @@ impl Pool {
         }
         self.taken.insert(position);
         self.resting.insert(position, until);
-        // Nearly always the latest; a clock that was set back makes the queue inexact, not wrong.
-        self.queue.push_back((until, position));
+        self.queue.insert((until, position));
         true
     }
 
     /// Frees an address at once.
     pub(crate) fn free(&mut self, address: IpAddr) -> bool {
         let Some(position) = index_of(self.block, address) else { return false };
-        self.resting.remove(&position);
+        self.no_longer_resting(position);
         self.taken.remove(position)
+    }
+
+    fn no_longer_resting(&mut self, position: u128) -> Option<u64> {
+        let until = self.resting.remove(&position)?;
+        self.queue.remove(&(until, position));
+        Some(until)
     }
 
     /// Frees what has rested long enough, and tells it.
     pub(crate) fn wake(&mut self, now: u64, quarantine: u64) -> Vec<IpAddr> {
+        // Further away than any quarantine: the clock was set back.
+        let latest = now.saturating_add(quarantine);
+        while let Some((until, position)) = self.queue.last().copied().filter(|(until, _)| *until > latest) {
+            self.queue.remove(&(until, position));
+            self.queue.insert((latest, position));
+            self.resting.insert(position, latest);
+        }
         let mut woken = Vec::new();
-        while let Some((until, position)) = self.queue.front().copied() {
-            if self.resting.get(&position) != Some(&until) {
-                self.queue.pop_front();
-                continue;
-            }
-            // Further away than any quarantine: the clock was set back.
-            if until.saturating_sub(now) > quarantine {
-                let anew = now.saturating_add(quarantine);
-                self.queue.pop_front();
-                self.resting.insert(position, anew);
-                self.queue.push_back((anew, position));
-                if self.queue.iter().all(|(until, _)| *until == anew) {
-                    break;
-                }
-                continue;
-            }
-            if until > now {
-                break;
-            }
-            self.queue.pop_front();
-            self.resting.remove(&position);
+        while let Some((_, position)) = self.queue.first().copied().filter(|(until, _)| *until <= now) {
+            self.no_longer_resting(position);
             self.taken.remove(position);
             woken.push(self.address(position));
         }
@@ -233,15 +230,13 @@ impl Pool {
         (position <= range.1).then_some(*range)
     }
 
-    fn longest_resting(&mut self) -> Option<u128> {
-        while let Some((until, position)) = self.queue.pop_front() {
-            if self.resting.get(&position) == Some(&until) {
-                self.resting.remove(&position);
-                if self.exclude_at(position).is_none() {
-                    return Some(position);
-                }
-                self.taken.remove(position);
+    fn longest_resting(&mut self) -> Option<(u64, u128)> {
+        while let Some((until, position)) = self.queue.first().copied() {
+            self.no_longer_resting(position);
+            if self.exclude_at(position).is_none() {
+                return Some((until, position));
             }
+            self.taken.remove(position);
         }
         None
     }
@@ -278,14 +273,14 @@ mod tests {
             for used in [1, 2, 3, 8, 13, 18] {
                 pool.take(ip(&format!("192.168.0.{used}"))).unwrap();
             }
-            assert_eq!(pool.next(0, 60).unwrap(), ip(wanted), "{excludes:?}");
+            assert_eq!(pool.next(0, 60).unwrap().0, ip(wanted), "{excludes:?}");
         }
     }
 
     #[test]
     fn every_address_but_the_ends_is_given_once_and_then_it_is_full() {
         let mut pool = pool("192.168.0.0/28", &[]);
-        let given: Vec<IpAddr> = (0..14).map(|_| pool.next(0, 60).unwrap()).collect();
+        let given: Vec<IpAddr> = (0..14).map(|_| pool.next(0, 60).unwrap().0).collect();
 
         assert_eq!((given[0], given[13]), (ip("192.168.0.1"), ip("192.168.0.14")));
         assert_eq!(
@@ -298,16 +293,16 @@ mod tests {
     fn a_given_back_address_rests_until_nothing_else_is_free_or_its_time_is_over() {
         let mut pool = pool("192.168.0.0/29", &[]);
         for _ in 0..3 {
-            pool.next(0, 60).unwrap();
+            pool.next(0, 60).unwrap().0;
         }
         assert!(pool.rest(ip("192.168.0.2"), 60, false));
         assert!(pool.rest(ip("192.168.0.1"), 61, false));
         assert!(!pool.rest(ip("192.168.0.2"), 62, false), "it rests already");
         for wanted in ["192.168.0.4", "192.168.0.5", "192.168.0.6"] {
-            assert_eq!(pool.next(10, 60).unwrap(), ip(wanted));
+            assert_eq!(pool.next(10, 60).unwrap().0, ip(wanted));
         }
 
-        assert_eq!(pool.next(10, 60).unwrap(), ip("192.168.0.2"), "the longest resting one");
+        assert_eq!(pool.next(10, 60).unwrap().0, ip("192.168.0.2"), "the longest resting one");
         assert_eq!(pool.usage().quarantined, 1);
         assert_eq!(pool.wake(61, 60), [ip("192.168.0.1")]);
         assert_eq!(pool.usage().free, 1);
@@ -316,7 +311,7 @@ mod tests {
     #[test]
     fn a_clock_that_goes_back_does_not_make_an_address_rest_for_ever() {
         let mut pool = pool("192.168.0.0/29", &[]);
-        pool.next(1_000_000, 60).unwrap();
+        pool.next(1_000_000, 60).unwrap().0;
         pool.rest(ip("192.168.0.1"), 1_000_060, false);
 
         assert!(pool.wake(100, 60).is_empty());
@@ -329,7 +324,7 @@ mod tests {
             pool("10.0.0.0/28", &["10.0.0.0/30", "10.0.0.2/31", "10.0.0.12/30", "11.0.0.0/8", "fd00::/8"]);
 
         assert_eq!(pool.usage(), Usage { total: 16, reserved: 8, used: 0, quarantined: 0, free: 8 });
-        assert_eq!(pool.next(0, 60).unwrap(), ip("10.0.0.4"));
+        assert_eq!(pool.next(0, 60).unwrap().0, ip("10.0.0.4"));
         assert_eq!(pool.take(ip("10.0.0.13")), Err(Refusal::Reserved));
         assert_eq!(pool.take(ip("10.0.0.15")), Err(Refusal::Reserved));
         assert_eq!(pool.take(ip("10.0.0.4")), Err(Refusal::Held));
@@ -340,7 +335,7 @@ mod tests {
     fn an_ipv6_block_is_as_good_as_endless() {
         let mut pool = pool("fd10:20::/72", &["fd10:20::/74"]);
 
-        assert_eq!(pool.next(0, 60).unwrap(), ip("fd10:20:0:0:40::"));
+        assert_eq!(pool.next(0, 60).unwrap().0, ip("fd10:20:0:0:40::"));
         assert_eq!(pool.usage().used, 1);
         assert_eq!(pool.usage().total, 1 << 56);
     }
