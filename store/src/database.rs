@@ -8,6 +8,7 @@
 //!                                    "machine" → machine id, "boot" → id of the boot that wrote last
 //!     table "protected"              NIC id → record: why the NIC is protected (remembered for times when
 //!                                    the protected set cannot be computed)
+//!     tables of crate::Table         text → record
 //!   agent.redb.<reason>-<n>          files set aside: never read, never deleted
 //! ```
 //! Keys and values are plain bytes; a record is a version byte and JSON ([`crate::record`]).
@@ -15,6 +16,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use redb::{
     Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError,
@@ -22,11 +24,17 @@ use redb::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::batch::{Batch, Table};
+use crate::group::{Counts, Group};
 use crate::identity::Identity;
 use crate::record::{self, RecordError};
 
 /// Version of the layout at the head of this file.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+
+/// The first layout: what it has is as it is today, the tables of attachments are missing. An agent of that time
+/// must not open a file that has some, as it would not know what it holds.
+const FORMAT_WITHOUT_ATTACHMENTS: u32 = 1;
 
 /// Name of the database in the state folder.
 const NAME: &str = "agent.redb";
@@ -40,8 +48,22 @@ const PROTECTED: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("prote
 /// The open database.
 #[derive(Debug)]
 pub struct Store {
-    database: Database,
+    /// Absent after a write that failed: redb refuses everything from then on, so the file is opened anew.
+    database: RwLock<Option<Database>>,
     file: PathBuf,
+    group: Group<StoreError>,
+    #[cfg(feature = "lossy")]
+    backend: Option<crate::lossy::Disk>,
+}
+
+/// A table.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct All<T> {
+    /// Records by key, ascending.
+    pub records: Vec<(String, T)>,
+    /// Keys whose record cannot be read, with the reason.
+    pub unreadable: Vec<(String, StoreError)>,
 }
 
 /// What was found when the database was opened.
@@ -102,6 +124,9 @@ pub enum StoreError {
         #[source]
         source: Box<redb::Error>,
     },
+    /// The commit that took this batch along failed.
+    #[error(transparent)]
+    Group(Arc<StoreError>),
     /// A value cannot be written.
     #[error("write a value to {}", file.display())]
     Value {
@@ -121,7 +146,66 @@ enum Unfit {
     Refuse(StoreError),
 }
 
+impl StoreError {
+    /// The disk is full or read-only: what works without writing goes on, and writing works again later.
+    pub fn is_no_room(&self) -> bool {
+        match self {
+            Self::Group(error) => error.is_no_room(),
+            Self::Open { source, .. } => is_no_room(source),
+            Self::Storage { source, .. } => match &**source {
+                redb::Error::Io(error) => is_no_room(error),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+}
+
+fn is_no_room(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), StorageFull | ReadOnlyFilesystem | QuotaExceeded)
+}
+
+impl ipam::Ledger for Store {
+    type Error = StoreError;
+
+    fn commit(&self, changes: &[ipam::Change]) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        for change in changes {
+            batch
+                .address(change)
+                .map_err(|error| self.failed("write", io::Error::other(error.to_string()).into()))?;
+        }
+        Self::commit(self, batch)
+    }
+
+    fn load(&self) -> Result<Vec<ipam::Change>, StoreError> {
+        Ok(self.all(Table::Addresses)?.records.into_iter().map(|(_, change)| change).collect())
+    }
+}
+
 impl Store {
+    /// Opens a database on a disk that loses what was not synced.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    #[cfg(feature = "lossy")]
+    pub fn open_on(disk: &crate::lossy::Disk) -> Result<Self, StoreError> {
+        let file = PathBuf::from("lossy");
+        let failed = |error: redb::Error| StoreError::Storage {
+            action: "open",
+            file: file.clone(),
+            source: Box::new(error),
+        };
+        let mut builder = Database::builder();
+        builder.set_cache_size(CACHE);
+        let database = builder.create_with_backend(disk.clone()).map_err(|error| failed(error.into()))?;
+        let mut store = Self::over(database, file.clone());
+        store.backend = Some(disk.clone());
+        store.sign(&Identity { machine: "lossy".to_owned(), boot: "lossy".to_owned() })?;
+        Ok(store)
+    }
+
     /// Opens the database of `folder`, which must exist. A damaged file and one of another machine are set
     /// aside under another name, and a new one is begun.
     ///
@@ -147,6 +231,16 @@ impl Store {
         }
     }
 
+    fn over(database: Database, file: PathBuf) -> Self {
+        Self {
+            database: RwLock::new(Some(database)),
+            file,
+            group: Group::new(),
+            #[cfg(feature = "lossy")]
+            backend: None,
+        }
+    }
+
     /// Opens the file and checks whose it is; `true` = another boot wrote last.
     fn begin(file: &Path, identity: &Identity) -> Result<(Self, bool), Unfit> {
         let damaged =
@@ -167,7 +261,7 @@ impl Store {
             }
             Ok(Err(error)) => return Err(damaged(error.to_string())),
         };
-        let store = Self { database, file: file.to_owned() };
+        let store = Self::over(database, file.to_owned());
         let read = catch_unwind(AssertUnwindSafe(|| store.meta()));
         let (format, machine, boot) = match read {
             Ok(Ok(meta)) => meta,
@@ -176,7 +270,7 @@ impl Store {
         };
         match format {
             None => {}
-            Some(FORMAT) => {}
+            Some(FORMAT | FORMAT_WITHOUT_ATTACHMENTS) => {}
             Some(found) if found > FORMAT => {
                 return Err(Unfit::Refuse(StoreError::Newer { file: file.to_owned(), found }));
             }
@@ -195,7 +289,7 @@ impl Store {
     /// Reads whose file it is, and every value once, so that damage is found now and not in the middle of work.
     #[expect(clippy::type_complexity, reason = "three facts of one table, read in one place")]
     fn meta(&self) -> Result<(Option<u32>, Option<String>, Option<String>), redb::Error> {
-        let transaction = self.database.begin_read()?;
+        let transaction = self.begin_read()?;
         let meta = match transaction.open_table(META) {
             Ok(meta) => meta,
             Err(TableError::TableDoesNotExist(_)) => return Ok((None, None, None)),
@@ -208,16 +302,18 @@ impl Store {
         let format = meta.get("format".as_bytes())?;
         // A format of another length is none of ours.
         let format = format.map(|value| value.value().try_into().map_or(0, u32::from_le_bytes));
-        match transaction.open_table(PROTECTED) {
-            Ok(table) => {
-                for entry in table.iter()? {
-                    let (key, value) = entry?;
-                    // Bounds are looked at only now.
-                    let _ = (key.value(), value.value());
+        for definition in std::iter::once(PROTECTED).chain(Table::ALL.map(Table::definition)) {
+            match transaction.open_table(definition) {
+                Ok(table) => {
+                    for entry in table.iter()? {
+                        let (key, value) = entry?;
+                        // Bounds are looked at only now.
+                        let _ = (key.value(), value.value());
+                    }
                 }
+                Err(TableError::TableDoesNotExist(_)) => {}
+                Err(error) => return Err(error.into()),
             }
-            Err(TableError::TableDoesNotExist(_)) => {}
-            Err(error) => return Err(error.into()),
         }
         Ok((format, text("machine")?, text("boot")?))
     }
@@ -230,8 +326,101 @@ impl Store {
             meta.insert("machine".as_bytes(), identity.machine.as_bytes())?;
             meta.insert("boot".as_bytes(), identity.boot.as_bytes())?;
             transaction.open_table(PROTECTED)?;
+            for table in Table::ALL {
+                transaction.open_table(table.definition())?;
+            }
             Ok(())
         })
+    }
+
+    /// Writes a batch. On return it is on disk, with everything that [`with_next`](Self::with_next) was given
+    /// before. Callers that come while the disk is busy share one commit.
+    ///
+    /// # Errors
+    /// When the disk refuses; then nothing of the batch is there.
+    pub fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        self.group.commit(batch, |batches| self.write_batches(batches)).map_err(StoreError::Group)
+    }
+
+    /// Writes a batch with the next commit, which nobody waits for; a crash before that loses it whole. Reads do
+    /// not see it before.
+    pub fn with_next(&self, batch: Batch) {
+        self.group.queue(batch);
+    }
+
+    /// Commits what [`with_next`](Self::with_next) was given. `false`: there was nothing.
+    ///
+    /// # Errors
+    /// When the disk refuses; it stays queued.
+    pub fn flush(&self) -> Result<bool, StoreError> {
+        self.group.flush(|batches| self.write_batches(batches)).map_err(StoreError::Group)
+    }
+
+    /// What the store has done since it was opened.
+    pub fn counts(&self) -> Counts {
+        self.group.counts()
+    }
+
+    fn write_batches(&self, batches: &[Batch]) -> Result<(), StoreError> {
+        if batches.iter().all(Batch::is_empty) {
+            return Ok(());
+        }
+        self.write("write", |transaction| {
+            for table in Table::ALL {
+                let of_table =
+                    || batches.iter().flat_map(|batch| &batch.writes).filter(|write| write.0 == table);
+                if of_table().next().is_none() {
+                    continue;
+                }
+                let mut open = transaction.open_table(table.definition())?;
+                for (_, key, value) in of_table() {
+                    match value {
+                        Some(value) => drop(open.insert(key.as_bytes(), value.as_slice())?),
+                        None => drop(open.remove(key.as_bytes())?),
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// The record of a key, as the last commit left it.
+    ///
+    /// # Errors
+    /// When the file or the record cannot be read.
+    pub fn get<T: DeserializeOwned>(&self, table: Table, key: &str) -> Result<Option<T>, StoreError> {
+        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
+            let open = self.begin_read()?.open_table(table.definition())?;
+            Ok(open.get(key.as_bytes())?.map(|value| value.value().to_vec()))
+        };
+        let Some(bytes) = read().map_err(|error| self.failed("read", error))? else { return Ok(None) };
+        record::decode(&bytes).map(Some).map_err(|error| self.unreadable(table, key, &error))
+    }
+
+    /// Every record of a table by key, as the last commit left it, and those that cannot be read.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn all<T: DeserializeOwned>(&self, table: Table) -> Result<All<T>, StoreError> {
+        let read = || -> Result<All<T>, redb::Error> {
+            let open = self.begin_read()?.open_table(table.definition())?;
+            let mut all = All { records: Vec::new(), unreadable: Vec::new() };
+            for entry in open.iter()? {
+                let (key, value) = entry?;
+                let key = String::from_utf8_lossy(key.value()).into_owned();
+                match record::decode(value.value()) {
+                    Ok(value) => all.records.push((key, value)),
+                    Err(error) => all.unreadable.push((key.clone(), self.unreadable(table, &key, &error))),
+                }
+            }
+            Ok(all)
+        };
+        read().map_err(|error| self.failed("read", error))
+    }
+
+    fn unreadable(&self, table: Table, key: &str, error: &RecordError) -> StoreError {
+        let source = io::Error::new(io::ErrorKind::InvalidData, format!("{table:?} {key}: {error}"));
+        self.failed("read", source.into())
     }
 
     /// The remembered protected NICs, by id. A value that cannot be read is left out.
@@ -240,7 +429,7 @@ impl Store {
     /// When the file cannot be read.
     pub fn protected<T: DeserializeOwned>(&self) -> Result<Vec<(String, T)>, StoreError> {
         let read = || -> Result<Vec<(String, T)>, redb::Error> {
-            let table = self.database.begin_read()?.open_table(PROTECTED)?;
+            let table = self.begin_read()?.open_table(PROTECTED)?;
             let mut all = Vec::new();
             for entry in table.iter()? {
                 let (key, value) = entry?;
@@ -285,12 +474,47 @@ impl Store {
         change: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>,
     ) -> Result<(), StoreError> {
         let write = || -> Result<(), redb::Error> {
-            let transaction = self.database.begin_write()?;
+            let open = self.opened()?;
+            let transaction = open.as_ref().ok_or(redb::Error::PreviousIo)?.begin_write()?;
             change(&transaction)?;
             transaction.commit()?;
             Ok(())
         };
-        write().map_err(|error| self.failed(action, error))
+        write().map_err(|error| {
+            // Whatever it was, what is in memory may not be what is on the disk.
+            *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
+            self.failed(action, error)
+        })
+    }
+
+    fn begin_read(&self) -> Result<redb::ReadTransaction, redb::Error> {
+        let open = self.opened()?;
+        Ok(open.as_ref().ok_or(redb::Error::PreviousIo)?.begin_read()?)
+    }
+
+    /// The database, opened anew after a failure.
+    fn opened(&self) -> Result<RwLockReadGuard<'_, Option<Database>>, redb::Error> {
+        let open = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        if open.is_some() {
+            return Ok(open);
+        }
+        drop(open);
+        let mut closed = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        if closed.is_none() {
+            *closed = Some(self.reopen()?);
+        }
+        drop(closed);
+        Ok(self.database.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn reopen(&self) -> Result<Database, redb::Error> {
+        let mut builder = Database::builder();
+        builder.set_cache_size(CACHE);
+        #[cfg(feature = "lossy")]
+        if let Some(disk) = &self.backend {
+            return Ok(builder.create_with_backend(disk.clone())?);
+        }
+        Ok(builder.create(&self.file)?)
     }
 
     fn failed(&self, action: &'static str, source: redb::Error) -> StoreError {

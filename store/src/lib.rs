@@ -11,11 +11,17 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod batch;
 mod database;
+mod group;
 mod identity;
 mod lock;
+#[cfg(feature = "lossy")]
+pub mod lossy;
 mod record;
 
-pub use database::{Opening, Store, StoreError};
+pub use batch::{Batch, Table, ValueError};
+pub use database::{All, Opening, Store, StoreError};
+pub use group::Counts;
 pub use identity::Identity;
 pub use lock::{Lock, LockError};

@@ -118,9 +118,11 @@ fn file_with_flipped_bytes_is_read_right_or_set_aside() {
 fn store_of_a_newer_agent_is_refused_and_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(folder.path());
-    let write = store.database.begin_write().unwrap();
+    let open = store.opened().unwrap();
+    let write = open.as_ref().unwrap().begin_write().unwrap();
     write.open_table(META).unwrap().insert("format".as_bytes(), &7_u32.to_le_bytes()[..]).unwrap();
     write.commit().unwrap();
+    drop(open);
     drop(store);
 
     for _ in 0..2 {
