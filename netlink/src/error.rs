@@ -126,6 +126,7 @@ pub(crate) mod libc_errno {
     pub(crate) const ENXIO: i32 = Errno::ENXIO as i32;
     pub(crate) const EAGAIN: i32 = Errno::EAGAIN as i32;
     pub(crate) const EBUSY: i32 = Errno::EBUSY as i32;
+    pub(crate) const EEXIST: i32 = Errno::EEXIST as i32;
     pub(crate) const ENODEV: i32 = Errno::ENODEV as i32;
     pub(crate) const EINVAL: i32 = Errno::EINVAL as i32;
     pub(crate) const ERANGE: i32 = Errno::ERANGE as i32;

@@ -1,9 +1,10 @@
-//! The kernel's own words about NICs, read over netlink.
+//! The kernel's own words about NICs, read and changed over netlink.
 //!
 //! One synchronous [`Socket`] sends batches of requests, matches answers by sequence number,
 //! bounds every wait and keeps the kernel's own sentence in its errors. On it stand the
 //! families [`route`], [`ethtool`] and [`devlink`]; [`uevent`] and [`events`] tell what
-//! changes. No policy, no threads of its own (but one short one in [`Socket::open_in`]).
+//! changes. [`PacketSocket`] sends and receives frames. No policy, no threads of its own (but one short one in
+//! [`Socket::open_in`]).
 //!
 //! ```
 //! let mut socket = netlink::Socket::open(netlink::Family::Route)?;
@@ -22,6 +23,7 @@ mod generic;
 mod link_address;
 mod message;
 mod open_enum;
+mod packet;
 pub mod route;
 mod socket;
 mod sys;
@@ -29,4 +31,5 @@ pub mod uevent;
 
 pub use error::{Error, ErrorAttribute, KernelError};
 pub use link_address::{LinkAddress, ParseLinkAddressError};
-pub use socket::{Family, Socket};
+pub use packet::{Packet, PacketSocket};
+pub use socket::{Family, Recording, Socket};

@@ -20,6 +20,10 @@ use crate::message::{
 };
 use crate::route::Change;
 
+mod recording;
+
+pub use recording::Recording;
+
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// A dump's datagrams are at most 32 KiB; one link with very many VFs exceeds that, but its
@@ -71,6 +75,7 @@ pub struct Socket {
     /// Answers of an abandoned exchange may still arrive.
     unsettled: bool,
     pub(crate) families: HashMap<String, FamilyInfo>,
+    recording: Option<Recording>,
 }
 
 impl Socket {
@@ -90,7 +95,14 @@ impl Socket {
                 _ => {}
             }
         }
-        Ok(Self { raw, deadline: DEADLINE, sequence: 0, unsettled: false, families: HashMap::new() })
+        Ok(Self {
+            raw,
+            deadline: DEADLINE,
+            sequence: 0,
+            unsettled: false,
+            families: HashMap::new(),
+            recording: None,
+        })
     }
 
     /// Opens a socket in the namespace behind `netns`.
@@ -165,6 +177,7 @@ impl Socket {
             self.sequence = self.sequence.wrapping_add(1);
             request.emit(NLM_F_REQUEST | NLM_F_ACK, self.sequence, &mut datagram);
         }
+        self.record(requests, &datagram);
         let mut answers: Vec<Answers> = vec![Vec::new(); requests.len()];
         let mut verdicts: Vec<Option<Result<(), Error>>> = requests.iter().map(|_| None).collect();
         let mut open = requests.len();

@@ -1,5 +1,6 @@
-//! The system calls that no crate wraps safely: `SIOCETHTOOL`, the name of an index, the cookie of a namespace.
-#![expect(unsafe_code, reason = "ioctl on struct ifreq, getsockopt")]
+//! The system calls that no crate wraps safely: `SIOCETHTOOL`, the name of an index, the cookie of a namespace,
+//! addresses of packet sockets.
+#![expect(unsafe_code, reason = "ioctl on struct ifreq, getsockopt, struct sockaddr_ll")]
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -76,4 +77,83 @@ pub(crate) fn namespace_cookie(socket: BorrowedFd<'_>) -> io::Result<u64> {
         )
     };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(cookie) }
+}
+
+/// Longest link-layer address that `struct sockaddr_ll` holds.
+pub(crate) const PACKET_ADDRESS_BYTES: usize = 8;
+
+/// `struct sockaddr_ll`; `protocol` is an `ETH_P_*` in host order. Bytes of `address` beyond the eighth are left out.
+fn packet_address(index: u32, protocol: u16, address: &[u8]) -> io::Result<libc::sockaddr_ll> {
+    let mut sll_addr = [0; PACKET_ADDRESS_BYTES];
+    for (to, from) in sll_addr.iter_mut().zip(address) {
+        *to = *from;
+    }
+    Ok(libc::sockaddr_ll {
+        sll_family: libc::AF_PACKET as libc::c_ushort,
+        sll_protocol: protocol.to_be(),
+        sll_ifindex: i32::try_from(index).map_err(|_| io::ErrorKind::InvalidInput)?,
+        sll_hatype: 0,
+        sll_pkttype: 0,
+        sll_halen: u8::try_from(address.len().min(PACKET_ADDRESS_BYTES)).unwrap_or_default(),
+        sll_addr,
+    })
+}
+
+/// Lets a packet socket receive `protocol` from the link `index` (`bind(2)`, packet(7)).
+pub(crate) fn bind_packet(socket: BorrowedFd<'_>, index: u32, protocol: u16) -> io::Result<()> {
+    let address = packet_address(index, protocol, &[])?;
+    // SAFETY: `bind` reads `sockaddr_ll`, whose size is told and which outlives the call.
+    let result = unsafe {
+        libc::bind(
+            socket.as_raw_fd(),
+            (&raw const address).cast(),
+            size_of::<libc::sockaddr_ll>() as libc::socklen_t,
+        )
+    };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Sends `payload` to `destination` on the link `index`; the kernel writes the link-layer header.
+pub(crate) fn send_packet(
+    socket: BorrowedFd<'_>,
+    index: u32,
+    protocol: u16,
+    destination: &[u8],
+    payload: &[u8],
+) -> io::Result<()> {
+    let address = packet_address(index, protocol, destination)?;
+    // SAFETY: `sendto` reads `payload` and `address`, whose sizes are told and which outlive the call.
+    let sent = unsafe {
+        libc::sendto(
+            socket.as_raw_fd(),
+            payload.as_ptr().cast(),
+            payload.len(),
+            0,
+            (&raw const address).cast(),
+            size_of::<libc::sockaddr_ll>() as libc::socklen_t,
+        )
+    };
+    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Takes a packet into `buffer`: its length, and who sent it on which link.
+pub(crate) fn receive_packet(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+) -> io::Result<(usize, libc::sockaddr_ll)> {
+    let mut address = packet_address(0, 0, &[])?;
+    let mut length = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+    // SAFETY: `recvfrom` writes at most `buffer.len()` bytes to `buffer` and at most `length` bytes to `address`,
+    // in which every bit pattern is valid; all outlive the call.
+    let received = unsafe {
+        libc::recvfrom(
+            socket.as_raw_fd(),
+            buffer.as_mut_ptr().cast(),
+            buffer.len(),
+            libc::MSG_DONTWAIT,
+            (&raw mut address).cast(),
+            &raw mut length,
+        )
+    };
+    usize::try_from(received).map(|received| (received, address)).map_err(|_| io::Error::last_os_error())
 }

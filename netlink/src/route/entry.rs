@@ -71,6 +71,10 @@ impl Route {
     }
 }
 
+fn is_zero(number: &u8) -> bool {
+    *number == 0
+}
+
 fn unicast() -> RouteKind {
     RouteKind::Unicast
 }
@@ -126,6 +130,9 @@ pub struct Rule {
     pub priority: u32,
     /// Table that is looked up.
     pub table: u32,
+    /// Who made it (`RTPROT_*`); 0 when the kernel does not say.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub protocol: u8,
     /// `FR_ACT_*`: 1 look up the table, 6 blackhole, 7 unreachable, 8 prohibit.
     pub action: u8,
     /// Source prefix: address and length.

@@ -6,7 +6,7 @@ use netlink_packet_core::Parseable;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
 
-use crate::error::Error;
+use crate::error::{Error, libc_errno};
 use crate::message::Request;
 use crate::socket::Socket;
 
@@ -45,6 +45,22 @@ pub fn namespace_id_of(socket: &mut Socket, netns: BorrowedFd<'_>) -> Result<Opt
         .find(|(kind, _)| *kind == RTM_NEWNSID)
         .ok_or_else(|| Error::NoAnswer { operation: operation.to_owned() })?;
     id(body).map_err(|reason| Error::decode(operation, reason))
+}
+
+/// Gives the namespace behind `netns` a number here, the kernel's choice, and returns it; the one it has when it
+/// has one (`ip netns set NAME auto`). With it [`links_in`](super::links_in) sees that namespace without anything
+/// being held open; the number ends with the namespace.
+pub fn number_namespace(socket: &mut Socket, netns: BorrowedFd<'_>) -> Result<Option<i32>, Error> {
+    let mut message = NsidMessage::default();
+    message.attributes.push(NsidAttribute::Fd(netns.as_raw_fd().unsigned_abs()));
+    message.attributes.push(NsidAttribute::Id(-1));
+    let operation = "give a namespace a number";
+    let request = Request::route(operation, &RouteNetlinkMessage::NewNsId(message));
+    match socket.ask(&request) {
+        Err(Error::Kernel { source, .. }) if source.errno == libc_errno::EEXIST => {}
+        other => drop(other?),
+    }
+    namespace_id_of(socket, netns)
 }
 
 /// The number in a message; −1 is the kernel's way to say that there is none.

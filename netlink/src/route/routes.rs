@@ -294,6 +294,7 @@ fn rule(body: &[u8]) -> Result<Rule, Malformed> {
             RuleAttribute::Iifname(name) => rule.incoming = Some(name),
             RuleAttribute::Oifname(name) => rule.outgoing = Some(name),
             RuleAttribute::L3MDev(on) => rule.l3mdev = on,
+            RuleAttribute::Protocol(protocol) => rule.protocol = protocol.into(),
             _ => {}
         }
     }
