@@ -1,20 +1,25 @@
 //! The blocks of a node and who holds what in them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 use crate::ledger::{Change, Owner, State};
-use crate::pool::{Full, Pool, Refusal, Usage};
+use crate::network::{Network, Refusal, mark};
+use crate::pool::{Full, Usage};
 
 /// Seconds that an address rests unless said otherwise.
 const QUARANTINE: u64 = 60;
 
 /// Every block of a node.
+///
+/// What it does must become durable in the order in which it was done: a caller that writes changes down itself
+/// queues them before it lets go of the lock on the allocator. Times are seconds since 1970; a clock that goes back
+/// only makes rests shorter.
 #[derive(Debug)]
 pub struct Allocator {
-    pools: HashMap<(String, IpNet), Pool>,
+    networks: BTreeMap<String, Network>,
     quarantine: u64,
 }
 
@@ -27,12 +32,19 @@ pub struct Reservation {
     rested: Option<u64>,
 }
 
+impl Reservation {
+    /// Until when the address would have rested, seconds since 1970; absent when it was free.
+    pub fn rested(&self) -> Option<u64> {
+        self.rested
+    }
+}
+
 /// Which address is wished for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wish {
-    /// Any.
+    /// Any: the next free one behind the last one given.
     Any,
-    /// This one if it can be had, else any.
+    /// This one if it is free or rests, else any.
     Prefer(IpAddr),
     /// This one or none.
     Exactly(IpAddr),
@@ -54,7 +66,7 @@ pub enum ReserveError {
     #[error(transparent)]
     Full(#[from] Full),
     /// The wished address is outside the block.
-    #[error("address {address} is not in block {block}")]
+    #[error("address {address} is not in block {block}; ask for one that is")]
     Outside {
         /// The address.
         address: IpAddr,
@@ -62,7 +74,7 @@ pub enum ReserveError {
         block: IpNet,
     },
     /// The wished address is never given.
-    #[error("address {address} of block {block} is reserved or excluded")]
+    #[error("address {address} of block {block} is reserved (an end of the block) or in excludeCIDRs")]
     Reserved {
         /// The address.
         address: IpAddr,
@@ -72,6 +84,14 @@ pub enum ReserveError {
     /// Somebody holds the wished address.
     #[error("address {address} is held by another attachment")]
     Held {
+        /// The address.
+        address: IpAddr,
+    },
+    /// The wished address was given back under a block that the network had before.
+    #[error(
+        "address {address} was given back a moment ago, when the network had other blocks; try again later"
+    )]
+    Resting {
         /// The address.
         address: IpAddr,
     },
@@ -86,34 +106,49 @@ impl Default for Allocator {
 impl Allocator {
     /// No blocks yet; addresses that are given back rest `quarantine` seconds.
     pub fn new(quarantine: u64) -> Self {
-        Self { pools: HashMap::new(), quarantine }
+        Self { networks: BTreeMap::new(), quarantine }
     }
 
-    /// Makes a block known, or gives a known one other excludes.
-    pub fn set_block(&mut self, network: &str, block: IpNet, excludes: &[IpNet]) {
-        match self.pools.get_mut(&(network.to_owned(), block)) {
-            Some(pool) => pool.exclude(excludes),
-            None => {
-                self.pools.insert((network.to_owned(), block), Pool::new(block, excludes));
+    /// Makes a block known, or gives a known one other excludes. Answers the held addresses that an exclude covers:
+    /// they stay held, and are not given again.
+    pub fn set_block(&mut self, network: &str, block: IpNet, excludes: &[IpNet]) -> Vec<IpAddr> {
+        self.networks.entry(network.to_owned()).or_default().set_block(block.trunc(), excludes)
+    }
+
+    /// Gives no more of blocks that are not `kept`. What is held in them stays held and can be given back, and other
+    /// blocks of the network that overlap them do not give it.
+    pub fn retain_blocks(&mut self, kept: impl Fn(&str, IpNet) -> bool) {
+        self.networks.retain(|name, network| {
+            network.retain_blocks(|block| kept(name, block));
+            !network.is_empty()
+        });
+    }
+
+    /// Takes in what was written down, whether its blocks are known or not. Answers the rows that it did not take in:
+    /// their address is outside their block, or another row holds it.
+    pub fn restore(&mut self, changes: &[Change]) -> Vec<Change> {
+        let (held, others): (Vec<&Change>, Vec<&Change>) =
+            changes.iter().partition(|change| matches!(change.state, State::Held { .. }));
+        let mut refused = Vec::new();
+        // Held ones first: they count more than rests.
+        for change in held.into_iter().chain(others) {
+            let network = self.networks.entry(change.network.clone()).or_default();
+            let block = change.block.trunc();
+            let taken = match &change.state {
+                State::Held { owner, .. } => network.restore_held(block, change.address, mark(owner)),
+                State::Resting { until, .. } => network.restore_resting(block, change.address, *until),
+                State::Free => true,
+            };
+            if !taken {
+                refused.push(change.clone());
             }
         }
+        refused
     }
 
-    /// Takes in what was written down. A block that is not known comes into being, so that what is held in it can
-    /// be given back.
-    pub fn restore(&mut self, changes: &[Change]) {
-        for change in changes {
-            let key = (change.network.clone(), change.block);
-            let pool = self.pools.entry(key).or_insert_with(|| Pool::new(change.block, &[]));
-            match &change.state {
-                State::Held { .. } => drop(pool.restore_held(change.address)),
-                State::Resting { until, .. } => drop(pool.rest(change.address, *until, true)),
-                State::Free => {}
-            }
-        }
-    }
-
-    /// Marks an address as held and says what has to be written down; [`cancel`](Self::cancel) it when that fails.
+    /// Marks an address of the owner's network as held and says what has to be written down;
+    /// [`cancel`](Self::cancel) it when that fails. A resting address is given when nothing else is free, the one
+    /// that has rested longest, or when it is wished for.
     ///
     /// # Errors
     /// When there is none, or not the wished one.
@@ -124,85 +159,98 @@ impl Allocator {
         wish: Wish,
         now: u64,
     ) -> Result<Reservation, ReserveError> {
-        let quarantine = self.quarantine;
-        let network = &owner.network;
-        let pool = self.pools.get_mut(&(network.clone(), block));
-        let pool = pool.ok_or_else(|| ReserveError::NoBlock { network: network.clone(), block })?;
-        let (address, rested) = match wish {
+        let block = block.trunc();
+        let no_block = || ReserveError::NoBlock { network: owner.network.clone(), block };
+        let network = self.networks.get_mut(&owner.network).ok_or_else(no_block)?;
+        let mut open = network.open(block).ok_or_else(no_block)?;
+        let mark = mark(owner);
+        let taken = match wish {
             Wish::Exactly(address) => {
-                let rested = pool.take(address).map_err(|refusal| match refusal {
-                    Refusal::Outside => ReserveError::Outside { address, block },
-                    Refusal::Reserved => ReserveError::Reserved { address, block },
-                    Refusal::Held => ReserveError::Held { address },
-                })?;
-                (address, rested)
+                let rested = open.take(address, mark).map_err(|refusal| refused(refusal, address, block))?;
+                Some((address, rested))
             }
-            Wish::Prefer(address) => match pool.take(address) {
-                Ok(rested) => (address, rested),
-                Err(_) => pool.next(now, quarantine)?,
+            Wish::Prefer(address) => match open.take(address, mark) {
+                Ok(rested) => Some((address, rested)),
+                Err(_) => open.take_next(mark),
             },
-            Wish::Any => pool.next(now, quarantine)?,
+            Wish::Any => open.take_next(mark),
+        };
+        let Some((address, rested)) = taken else {
+            let usage = network.usage(block).ok_or_else(no_block)?;
+            return Err(Full { block, usage }.into());
         };
         let state = State::Held { owner: owner.clone(), since: now };
-        Ok(Reservation { change: Change { network: network.clone(), block, address, state }, rested })
+        Ok(Reservation { change: Change { network: owner.network.clone(), block, address, state }, rested })
     }
 
-    /// Takes a reservation back that was never written down: the address is what it was before.
+    /// Takes a reservation back that was never written down: the address is what it was before. Nothing happens when
+    /// its owner does not hold it.
     pub fn cancel(&mut self, reservation: &Reservation) {
-        let change = &reservation.change;
-        if let Some(pool) = self.pools.get_mut(&(change.network.clone(), change.block)) {
-            match reservation.rested {
-                Some(until) => drop(pool.rest(change.address, until, false)),
-                None => drop(pool.free(change.address)),
-            }
+        let Change { network, block, address, state } = &reservation.change;
+        if let (State::Held { owner, .. }, Some(network)) = (state, self.networks.get_mut(network)) {
+            network.untake(*block, *address, reservation.rested, mark(owner));
         }
     }
 
-    /// What has to be written down when an address is given back; nothing changes yet. Absent when no such block
-    /// is known.
+    /// What has to be written down when an address is given back; nothing changes yet, so that nobody gets it before
+    /// that is durable. Absent when this owner does not hold it: then there is nothing to do.
     pub fn released(&self, block: IpNet, address: IpAddr, owner: &Owner, now: u64) -> Option<Change> {
-        self.pools.get(&(owner.network.clone(), block))?;
+        let block = block.trunc();
+        let network = self.networks.get(&owner.network)?;
+        if !block.contains(&address) || !network.is_held(address, mark(owner)) {
+            return None;
+        }
         let state = State::Resting { until: now.saturating_add(self.quarantine), last_owner: owner.clone() };
         Some(Change { network: owner.network.clone(), block, address, state })
     }
 
-    /// Does what [`released`](Self::released) said. `false` when nobody held the address.
+    /// Does what [`released`](Self::released) said, once it is durable. `false` when its owner does not hold the
+    /// address: nothing happened.
     pub fn release(&mut self, change: &Change) -> bool {
-        let State::Resting { until, .. } = change.state else { return false };
-        let pool = self.pools.get_mut(&(change.network.clone(), change.block));
-        pool.is_some_and(|pool| pool.rest(change.address, until, false))
+        let State::Resting { until, last_owner } = &change.state else { return false };
+        let network = self.networks.get_mut(&change.network);
+        network.is_some_and(|network| network.rest(change.block, change.address, *until, mark(last_owner)))
     }
 
-    /// Frees what has rested long enough, and says what may be forgotten.
+    /// Frees what has rested long enough, and says which rows may be forgotten. Queue them before the allocator is
+    /// used again: a later reservation of the same address must be written down behind them.
     pub fn expire(&mut self, now: u64) -> Vec<Change> {
         let quarantine = self.quarantine;
-        let mut expired = Vec::new();
-        for ((network, block), pool) in &mut self.pools {
-            expired.extend(pool.wake(now, quarantine).into_iter().map(|address| Change {
-                network: network.clone(),
-                block: *block,
-                address,
-                state: State::Free,
-            }));
-        }
-        expired
+        let of = |name: &String, (block, address)| Change {
+            network: name.clone(),
+            block,
+            address,
+            state: State::Free,
+        };
+        let networks = self.networks.iter_mut();
+        networks
+            .flat_map(|(name, network)| {
+                network.expire(now, quarantine).into_iter().map(move |freed| of(name, freed))
+            })
+            .collect()
     }
 
-    /// What a block holds.
+    /// What a block holds; absent when it is not known.
     pub fn usage(&self, network: &str, block: IpNet) -> Option<Usage> {
-        self.pools.get(&(network.to_owned(), block)).map(Pool::usage)
+        self.networks.get(network)?.usage(block.trunc())
     }
 
-    /// Every block with its network.
+    /// Every block that addresses are given of, with its network, in order.
     pub fn blocks(&self) -> impl Iterator<Item = (&str, IpNet)> {
-        self.pools.keys().map(|(network, block)| (network.as_str(), *block))
-    }
-
-    /// Forgets blocks of a network that hold nothing and are not in `kept`.
-    pub fn retain_blocks(&mut self, kept: impl Fn(&str, IpNet) -> bool) {
-        self.pools.retain(|(network, block), pool| {
-            let usage = pool.usage();
-            usage.used > 0 || usage.quarantined > 0 || kept(network, *block)
-        });
+        self.networks
+            .iter()
+            .flat_map(|(name, network)| network.blocks().map(move |block| (name.as_str(), block)))
     }
 }
+
+fn refused(refusal: Refusal, address: IpAddr, block: IpNet) -> ReserveError {
+    match refusal {
+        Refusal::Outside => ReserveError::Outside { address, block },
+        Refusal::Reserved => ReserveError::Reserved { address, block },
+        Refusal::Held => ReserveError::Held { address },
+        Refusal::RestsElsewhere => ReserveError::Resting { address },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -51,11 +51,12 @@ pub enum BlockError {
     },
 }
 
-fn largest(bits: u8) -> u64 {
-    (1u64 << bits.min(32)) - 1
+/// Largest index of so many bits. Indices have 32 bits: of more bits only so many blocks are used.
+pub(crate) fn largest(bits: u8) -> u32 {
+    u32::try_from((1u64 << bits.min(32)) - 1).unwrap_or(u32::MAX)
 }
 
-/// First address and length of a block, on the bits of its family.
+/// An address as a number.
 pub(crate) fn number(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(v4) => u128::from(u32::from(v4)),
@@ -77,7 +78,7 @@ pub(crate) fn address(number: u128, like: &IpNet) -> IpAddr {
 /// # Errors
 /// When the index does not fit the bits, or the bits do not fit the family.
 pub fn sub_block(base: IpNet, index: u32, bits: u8) -> Result<IpNet, BlockError> {
-    if u64::from(index) > largest(bits) {
+    if index > largest(bits) {
         return Err(BlockError::Index { index, bits });
     }
     let length = base.prefix_len().checked_add(bits).filter(|length| *length <= base.max_prefix_len());
@@ -107,27 +108,27 @@ pub fn check_fit(subnet: IpNet, interface_block: u8, host_block: u8) -> Result<(
     Ok(())
 }
 
-/// Whether `block` is taken out whole by one of the excludes ("tabu"). Excludes that cover a part of it only take
-/// addresses out of it, see [`usable_in`].
-pub fn excluded(block: IpNet, excludes: &[IpNet]) -> bool {
-    excludes.iter().any(|exclude| exclude.contains(&block))
-}
-
 /// Position of an address in a block; absent when it is outside.
 pub fn index_of(block: IpNet, address: IpAddr) -> Option<u128> {
     block.contains(&address).then(|| number(address) - number(block.network()))
 }
 
-/// The positions of a pod block that may be given: first and last, both inclusive; excludes not looked at.
+/// The positions of a pod block that may be given: first and last, both inclusive; excludes not looked at. Absent
+/// when the block is too small.
 ///
 /// IPv4: not the first (the network) and not the last (broadcast). IPv6: not the first (subnet-router anycast) and
 /// not the last 128 (reserved anycast, RFC 2526).
 pub fn usable_in(block: IpNet) -> Option<(u128, u128)> {
-    let bits = u32::from(block.max_prefix_len() - block.prefix_len());
-    let size = 1u128.checked_shl(bits).unwrap_or(u128::MAX);
+    let last = number(block.broadcast()) - number(block.network());
     let reserved_at_end = if matches!(block, IpNet::V4(_)) { 1 } else { RESERVED_V6 };
-    let last = size.checked_sub(1 + reserved_at_end)?;
+    let last = last.checked_sub(reserved_at_end)?;
     (last >= 1).then_some((1, last))
+}
+
+/// The same as numbers of addresses.
+pub(crate) fn usable_numbers(block: IpNet) -> Option<(u128, u128)> {
+    let start = number(block.network());
+    usable_in(block).map(|(first, last)| (start + first, start + last))
 }
 
 #[cfg(test)]
@@ -164,30 +165,25 @@ mod tests {
             ("fd10:20::/66", 1, 6, "fd10:20:0:0:100::/72"),
             ("fd10:20:0:0:4000::/66", 0, 6, "fd10:20:0:0:4000::/72"),
             ("fd10:20:0:0:c000::/66", 63, 6, "fd10:20:0:0:ff00::/72"),
+            ("fd10:20::/48", 5, 4, "fd10:20:0:5000::/52"),
+            ("fd10:20:0:5000::/52", 257, 12, "fd10:20:0:5101::/64"),
+            ("2001:db8:0:f000::/52", 0, 0, "2001:db8:0:f000::/52"),
+            ("2001:db8:0:f000::/52", 255, 8, "2001:db8:0:fff0::/60"),
             // Host bits of the base do not shift the result.
             ("192.168.0.77/16", 1, 2, "192.168.64.0/18"),
         ];
         for (base, index, bits, wanted) in rows {
             assert_eq!(sub_block(net(base), index, bits).unwrap(), net(wanted), "{base} {index} {bits}");
         }
-        assert!(sub_block(net("192.168.0.0/16"), 4, 2).is_err());
-        assert!(sub_block(net("192.168.0.0/30"), 0, 3).is_err());
-        assert!(sub_block(net("192.168.0.0/24"), 1, 0).is_err());
-    }
-
-    #[test]
-    fn a_block_is_excluded_by_what_covers_it_whole() {
-        let candidate = sub_block(net("192.168.0.0/16"), 0, 8).unwrap();
-        let rows = [
-            ("192.168.0.0/24", true),
-            ("192.0.0.0/8", true),
-            ("192.168.1.0/24", false),
-            ("192.168.0.0/25", false),
-        ];
-        assert!(!excluded(candidate, &[]));
-        for (exclude, wanted) in rows {
-            assert_eq!(excluded(candidate, &[net(exclude)]), wanted, "{exclude}");
+        let refused = [("192.168.0.0/16", 4, 2), ("192.168.0.0/30", 0, 3), ("192.168.0.0/24", 1, 0)];
+        for (base, index, bits) in refused {
+            assert!(sub_block(net(base), index, bits).is_err(), "{base} {index} {bits}");
         }
+        assert_eq!(sub_block(net("fd10::/16"), u32::MAX, 104).unwrap(), net("fd10::ff:ffff:ff00/120"));
+        assert_eq!(
+            sub_block(net("192.168.0.0/16"), 4, 2).unwrap_err().to_string(),
+            "index 4 does not fit 2 bits (0 to 3)"
+        );
     }
 
     #[test]
@@ -213,6 +209,8 @@ mod tests {
         assert_eq!(usable_in(net("192.168.0.0/26")), Some((1, 62)));
         assert_eq!(usable_in(net("192.168.0.0/30")), Some((1, 2)));
         assert_eq!(usable_in(net("192.168.0.0/31")), None);
+        assert_eq!(usable_in(net("192.168.0.0/32")), None);
+        assert_eq!(usable_in(net("::/0")), Some((1, u128::MAX - 128)));
         assert_eq!(usable_in(net("fd10::/120")), Some((1, 127)));
         assert_eq!(usable_in(net("fd10::/121")), None);
     }

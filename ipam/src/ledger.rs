@@ -6,8 +6,6 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::allocator::{Allocator, ReserveError, Wish};
-
 /// Who holds an address: a link of an attachment, never a pod's name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -66,7 +64,8 @@ pub enum State {
     Free,
 }
 
-/// Where changes are made durable.
+/// Where changes are made durable: one row an address of a block, the last change of it counts, [`State::Free`]
+/// removes it.
 pub trait Ledger {
     /// Why it cannot.
     type Error;
@@ -82,76 +81,4 @@ pub trait Ledger {
     /// # Errors
     /// When it cannot be read.
     fn load(&self) -> Result<Vec<Change>, Self::Error>;
-}
-
-/// An allocator that answers only what its ledger has made durable.
-#[derive(Debug)]
-pub struct DurableAllocator<L> {
-    allocator: Allocator,
-    ledger: L,
-}
-
-/// Why an address was not given or taken back.
-#[derive(Debug, thiserror::Error)]
-pub enum DurableError<E> {
-    /// It cannot be had.
-    #[error(transparent)]
-    Reserve(ReserveError),
-    /// It could not be written down.
-    #[error("write the address down")]
-    Ledger(#[source] E),
-}
-
-impl<L: Ledger> DurableAllocator<L> {
-    /// The allocator with what the ledger knows.
-    ///
-    /// # Errors
-    /// When the ledger cannot be read.
-    pub fn open(mut allocator: Allocator, ledger: L) -> Result<Self, L::Error> {
-        allocator.restore(&ledger.load()?);
-        Ok(Self { allocator, ledger })
-    }
-
-    /// Gives an address.
-    ///
-    /// # Errors
-    /// When there is none, or it cannot be written down.
-    pub fn give(
-        &mut self,
-        block: IpNet,
-        owner: &Owner,
-        wish: Wish,
-        now: u64,
-    ) -> Result<IpAddr, DurableError<L::Error>> {
-        let reserved = self.allocator.reserve(block, owner, wish, now).map_err(DurableError::Reserve)?;
-        match self.ledger.commit(std::slice::from_ref(&reserved.change)) {
-            Ok(()) => Ok(reserved.change.address),
-            Err(error) => {
-                self.allocator.cancel(&reserved);
-                Err(DurableError::Ledger(error))
-            }
-        }
-    }
-
-    /// Takes an address back.
-    ///
-    /// # Errors
-    /// When it cannot be written down; then it stays held.
-    pub fn take_back(
-        &mut self,
-        block: IpNet,
-        address: IpAddr,
-        owner: &Owner,
-        now: u64,
-    ) -> Result<(), DurableError<L::Error>> {
-        let Some(change) = self.allocator.released(block, address, owner, now) else { return Ok(()) };
-        self.ledger.commit(std::slice::from_ref(&change)).map_err(DurableError::Ledger)?;
-        self.allocator.release(&change);
-        Ok(())
-    }
-
-    /// The allocator.
-    pub fn allocator(&self) -> &Allocator {
-        &self.allocator
-    }
 }

@@ -1,35 +1,25 @@
 //! Who has which block of a network: interfaces are numbered, hosts are numbered on each interface, and numbers
 //! become blocks (CONTRACTS §5.2 to §5.4; both families share the numbers, TRAPS O2).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::block::{BlockError, check_fit, excluded, sub_block};
-
-/// The addresses of a network in one family.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Subnet {
-    /// All addresses.
-    pub cidr: IpNet,
-    /// Bits that number interfaces.
-    pub interface_block: u8,
-    /// Bits that number hosts.
-    pub host_block: u8,
-    /// Ranges that are never given; an interface or host number whose block one of them covers is skipped.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub exclude_cidrs: Vec<IpNet>,
-}
+use crate::block::{BlockError, check_fit, largest, sub_block};
+use crate::division::{Division, can_be, choose};
+use crate::subnet::{Addresses, Subnet, SubnetError, one_a_family};
 
 /// The numbers of a network. They never change while what they number is there, and freed ones are used again
 /// last.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Plan {
-    /// Interfaces by key: a net address, or a name where a network is told apart by that.
+    /// Interfaces by key: a net address, or a name where a network is told apart by that. Two NICs on one net
+    /// address are two interfaces with two keys.
     pub interfaces: BTreeMap<String, InterfacePlan>,
+    /// One more than the largest number that an interface has ever had.
+    pub next_index: u32,
 }
 
 /// One interface.
@@ -38,18 +28,32 @@ pub struct Plan {
 pub struct InterfacePlan {
     /// Its number.
     pub index: u32,
+    /// Networks of the NIC, at most one a family, IPv4 first; empty when the network has subnets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nets: Vec<IpNet>,
     /// Numbers of the hosts that have it.
     pub hosts: BTreeMap<String, u32>,
+    /// One more than the largest number that a host has ever had here.
+    pub next_host: u32,
+}
+
+/// A NIC that gets a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nic {
+    /// Key of its interface.
+    pub key: String,
+    /// Its own networks, at most one a family; looked at only with [`Addresses::HostNetworks`].
+    pub nets: Vec<IpNet>,
 }
 
 /// What one host has on one interface, a family each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPlan {
-    /// Block of all hosts on the interface.
+    /// Block of all hosts on the interface; its length is the prefix length of a pod's address.
     pub interface: IpNet,
     /// Block of the host.
     pub pod: IpNet,
-    /// Excludes that take addresses out of it.
+    /// Excludes inside `pod`.
     pub excludes: Vec<IpNet>,
 }
 
@@ -57,19 +61,38 @@ pub struct HostPlan {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
-    /// The blocks cannot be.
+    /// The subnets cannot be.
     #[error(transparent)]
-    Block(#[from] BlockError),
+    Subnet(#[from] SubnetError),
     /// There are too many interfaces.
-    #[error("interface {interface}: interfaceBlock {bits} numbers {} interfaces and all are taken or excluded", 1u64 << bits)]
+    #[error(
+        "interface {interface}: interfaceBlock {bits} numbers {} interfaces and all are taken or excluded; \
+         raise interfaceBlock or list fewer masterNets", u64::from(largest(*bits)) + 1
+    )]
     NoInterfaceIndex {
         /// The interface.
         interface: String,
         /// The bits.
         bits: u8,
     },
+    /// The interface has a number from a time when there were more.
+    #[error(
+        "interface {interface} has the number {index}, which interfaceBlock {bits} does not have; \
+         give interfaceBlock its former value, or make the network anew"
+    )]
+    LostInterfaceIndex {
+        /// The interface.
+        interface: String,
+        /// Its number.
+        index: u32,
+        /// The bits.
+        bits: u8,
+    },
     /// There are too many hosts.
-    #[error("host {host} on interface {interface}: hostBlock {bits} numbers {} hosts and all are taken or excluded", 1u64 << bits)]
+    #[error(
+        "host {host} on interface {interface}: hostBlock {bits} numbers {} hosts and all are taken or excluded; \
+         raise hostBlock", u64::from(largest(*bits)) + 1
+    )]
     NoHostIndex {
         /// The host.
         host: String,
@@ -78,6 +101,32 @@ pub enum PlanError {
         /// The bits.
         bits: u8,
     },
+    /// The network has no subnet and the NIC no network.
+    #[error("interface {interface}: the network has no subnet and the NIC has no address; give either")]
+    NoNet {
+        /// The interface.
+        interface: String,
+    },
+    /// The networks of two NICs overlap and are not the same.
+    #[error(
+        "interface {interface}: {net} overlaps {other_net} of interface {other}; give the network a subnet"
+    )]
+    Overlap {
+        /// The interface.
+        interface: String,
+        /// Its network.
+        net: IpNet,
+        /// The other interface.
+        other: String,
+        /// The other network.
+        other_net: IpNet,
+    },
+}
+
+impl From<BlockError> for PlanError {
+    fn from(error: BlockError) -> Self {
+        Self::Subnet(error.into())
+    }
 }
 
 /// The first number from 0 that a sorted list without repetitions leaves out below its last; absent when it leaves
@@ -87,58 +136,100 @@ pub fn first_free_index(taken: &[u32]) -> Option<u32> {
     gap.map(|(_, index)| index)
 }
 
+impl Nic {
+    /// A NIC of which only the key counts.
+    pub fn named(key: &str) -> Self {
+        Self { key: key.to_owned(), nets: Vec::new() }
+    }
+}
+
 impl Plan {
+    /// Numbers what has no number yet: first `masters` in their order, then the NICs of `hosts`, by name of the host.
+    /// The same input gives the same plan. What cannot be numbered is left out and told.
+    pub fn add_all(
+        &mut self,
+        addresses: &Addresses,
+        masters: &[Nic],
+        hosts: &BTreeMap<String, Vec<Nic>>,
+    ) -> Vec<PlanError> {
+        let mut errors: Vec<PlanError> =
+            masters.iter().filter_map(|nic| self.add_interface(addresses, nic).err()).collect();
+        for (host, nics) in hosts {
+            errors.extend(nics.iter().filter_map(|nic| self.add_host(addresses, nic, host).err()));
+        }
+        errors
+    }
+
     /// Numbers an interface; a known one keeps its number.
     ///
     /// # Errors
-    /// When the subnets do not fit or no number is left.
-    pub fn add_interface(&mut self, subnets: &[Subnet], key: &str) -> Result<u32, PlanError> {
-        for subnet in subnets {
-            check_fit(subnet.cidr, subnet.interface_block, subnet.host_block)?;
-        }
-        if let Some(known) = self.interfaces.get(key) {
-            return Ok(known.index);
-        }
-        let bits = subnets.iter().map(|subnet| subnet.interface_block).min().unwrap_or(16);
-        let usable = |index: u32| {
-            subnets.iter().all(|subnet| {
-                sub_block(subnet.cidr, index, subnet.interface_block)
-                    .is_ok_and(|block| !excluded(block, &subnet.exclude_cidrs))
-            })
+    /// When the addresses cannot be or no number is left.
+    pub fn add_interface(&mut self, addresses: &Addresses, nic: &Nic) -> Result<u32, PlanError> {
+        addresses.check()?;
+        let known = self.interfaces.get(&nic.key).map(|interface| interface.index);
+        let (index, nets) = match addresses {
+            Addresses::Subnets(subnets) => {
+                let bits = subnets.iter().map(|subnet| subnet.interface_block).min().unwrap_or(0);
+                let index = match known {
+                    Some(index) if index > largest(bits) => {
+                        return Err(PlanError::LostInterfaceIndex {
+                            interface: nic.key.clone(),
+                            index,
+                            bits,
+                        });
+                    }
+                    Some(index) => index,
+                    None => {
+                        let divisions: Vec<Division<'_>> = subnets.iter().map(Subnet::interfaces).collect();
+                        choose(&divisions, &self.taken(), self.next_index)
+                            .ok_or_else(|| PlanError::NoInterfaceIndex { interface: nic.key.clone(), bits })?
+                    }
+                };
+                (index, Vec::new())
+            }
+            Addresses::HostNetworks { host_block, .. } => {
+                let nets = self.nets(nic, *host_block)?;
+                let index = known.or_else(|| choose(&[], &self.taken(), self.next_index));
+                let no_index = || PlanError::NoInterfaceIndex { interface: nic.key.clone(), bits: 32 };
+                (index.ok_or_else(no_index)?, nets)
+            }
         };
-        let taken: Vec<u32> = sorted(self.interfaces.values().map(|interface| interface.index));
-        let index = next_index(&taken, bits, usable)
-            .ok_or_else(|| PlanError::NoInterfaceIndex { interface: key.to_owned(), bits })?;
-        self.interfaces.insert(key.to_owned(), InterfacePlan { index, hosts: BTreeMap::new() });
+        self.next_index = self.next_index.max(index.saturating_add(1));
+        let entry = self.interfaces.entry(nic.key.clone()).or_default();
+        (entry.index, entry.nets) = (index, nets);
         Ok(index)
     }
 
-    /// Numbers a host on an interface; a known one keeps its number unless an exclude covers its block now.
+    /// Numbers a host on an interface; a known one keeps its number unless its block has been excluded.
     ///
     /// # Errors
-    /// When the interface has no number, or no number is left.
-    pub fn add_host(&mut self, subnets: &[Subnet], key: &str, host: &str) -> Result<u32, PlanError> {
-        let interface_index = self.add_interface(subnets, key)?;
-        let usable = |index: u32| {
-            subnets.iter().all(|subnet| {
-                let block = sub_block(subnet.cidr, interface_index, subnet.interface_block);
-                let block = block.and_then(|block| sub_block(block, index, subnet.host_block));
-                block.is_ok_and(|block| !excluded(block, &subnet.exclude_cidrs))
-            })
+    /// When the interface cannot be numbered, or no number is left.
+    pub fn add_host(&mut self, addresses: &Addresses, nic: &Nic, host: &str) -> Result<u32, PlanError> {
+        self.add_interface(addresses, nic)?;
+        let Some(entry) = self.interfaces.get(&nic.key) else { return Ok(0) };
+        let grounds = grounds(addresses, entry)?;
+        let divisions: Vec<Division<'_>> = grounds.iter().map(Ground::hosts).collect();
+        // NICs of one network share its blocks, and with them the numbers.
+        let sharing = |other: &&InterfacePlan| {
+            std::ptr::eq(*other, entry) || other.nets.iter().any(|net| entry.nets.contains(net))
         };
-        let bits = subnets.iter().map(|subnet| subnet.host_block).min().unwrap_or(0);
-        let entry = self.interfaces.entry(key.to_owned()).or_default();
-        if let Some(known) = entry.hosts.get(host).copied().filter(|known| usable(*known)) {
-            return Ok(known);
-        }
-        let taken: Vec<u32> =
-            sorted(entry.hosts.iter().filter(|(other, _)| *other != host).map(|(_, index)| *index));
-        let index = next_index(&taken, bits, usable).ok_or_else(|| PlanError::NoHostIndex {
-            host: host.to_owned(),
-            interface: key.to_owned(),
-            bits,
+        let sharing: Vec<&InterfacePlan> = self.interfaces.values().filter(sharing).collect();
+        let others = sharing.iter().flat_map(|entry| entry.hosts.iter()).filter(|(other, _)| *other != host);
+        let undivided = matches!(addresses, Addresses::HostNetworks { host_block: 0, .. });
+        let taken: BTreeSet<u32> = others.map(|(_, index)| *index).filter(|_| !undivided).collect();
+        let known = std::iter::once(entry).chain(sharing.iter().copied());
+        let known = known
+            .filter_map(|entry| entry.hosts.get(host).copied())
+            .find(|index| !taken.contains(index) && can_be(&divisions, *index));
+        let next = sharing.iter().map(|entry| entry.next_host).max().unwrap_or(0);
+        let bits = grounds.iter().map(|ground| ground.host_block).min().unwrap_or(0);
+        let index = known.or_else(|| choose(&divisions, &taken, next)).ok_or_else(|| {
+            PlanError::NoHostIndex { host: host.to_owned(), interface: nic.key.clone(), bits }
         })?;
-        entry.hosts.insert(host.to_owned(), index);
+        if let Some(entry) = self.interfaces.get_mut(&nic.key) {
+            entry.hosts.insert(host.to_owned(), index);
+            entry.next_host = entry.next_host.max(index.saturating_add(1));
+        }
         Ok(index)
     }
 
@@ -152,147 +243,102 @@ impl Plan {
         }
     }
 
-    /// The blocks of a host on an interface, in the order of `subnets`.
-    pub fn host(&self, subnets: &[Subnet], key: &str, host: &str) -> Option<Vec<HostPlan>> {
+    /// The blocks of a host on an interface: in the order of the subnets, or of the NIC's networks. Absent when it has
+    /// no number there, or one that the addresses do not have.
+    pub fn host(&self, addresses: &Addresses, key: &str, host: &str) -> Option<Vec<HostPlan>> {
         let entry = self.interfaces.get(key)?;
         let index = *entry.hosts.get(host)?;
-        let of = |subnet: &Subnet| {
-            let interface = sub_block(subnet.cidr, entry.index, subnet.interface_block).ok()?;
-            let pod = sub_block(interface, index, subnet.host_block).ok()?;
-            let inside = |exclude: &&IpNet| exclude.contains(&pod) || pod.contains(*exclude);
-            let excludes = subnet.exclude_cidrs.iter().filter(inside).copied().collect();
-            Some(HostPlan { interface, pod, excludes })
+        grounds(addresses, entry).ok()?.iter().map(|ground| ground.host(index)).collect()
+    }
+
+    /// Every interface of a host with its key and its blocks, by number of the interface.
+    pub fn interfaces_of<'a>(
+        &'a self,
+        addresses: &Addresses,
+        host: &str,
+    ) -> Vec<(u32, &'a str, Vec<HostPlan>)> {
+        let of = |(key, entry): (&'a String, &InterfacePlan)| {
+            Some((entry.index, key.as_str(), self.host(addresses, key, host)?))
         };
-        subnets.iter().map(of).collect()
+        let mut all: Vec<_> = self.interfaces.iter().filter_map(of).collect();
+        all.sort_by_key(|(index, ..)| *index);
+        all
+    }
+
+    fn taken(&self) -> BTreeSet<u32> {
+        self.interfaces.values().map(|interface| interface.index).collect()
+    }
+
+    /// The networks of a NIC, IPv4 first.
+    fn nets(&self, nic: &Nic, host_block: u8) -> Result<Vec<IpNet>, PlanError> {
+        let mut nets: Vec<IpNet> = nic.nets.iter().map(IpNet::trunc).collect();
+        nets.sort_by_key(IpNet::max_prefix_len);
+        if nets.is_empty() {
+            return Err(PlanError::NoNet { interface: nic.key.clone() });
+        }
+        one_a_family(&nets)?;
+        for net in &nets {
+            check_fit(*net, 0, host_block)?;
+            let others = self.interfaces.iter().filter(|(key, _)| **key != nic.key);
+            for (other, other_net) in
+                others.flat_map(|(key, entry)| entry.nets.iter().map(move |net| (key, net)))
+            {
+                if other_net != net && (other_net.contains(net) || net.contains(other_net)) {
+                    return Err(PlanError::Overlap {
+                        interface: nic.key.clone(),
+                        net: *net,
+                        other: other.clone(),
+                        other_net: *other_net,
+                    });
+                }
+            }
+        }
+        Ok(nets)
     }
 }
 
-fn sorted(indices: impl Iterator<Item = u32>) -> Vec<u32> {
-    let mut all: Vec<u32> = indices.collect();
-    all.sort_unstable();
-    all.dedup();
-    all
+impl Subnet {
+    fn interfaces(&self) -> Division<'_> {
+        Division::new(self.cidr, self.interface_block, &self.exclude_cidrs, false)
+    }
 }
 
-/// One more than the largest; gaps only when the top is reached.
-fn next_index(taken: &[u32], bits: u8, usable: impl Fn(u32) -> bool) -> Option<u32> {
-    let most = u32::try_from((1u64 << bits.min(32)) - 1).unwrap_or(u32::MAX);
-    let above = taken.last().map_or(Some(0), |last| last.checked_add(1));
-    let above = above.into_iter().flat_map(|first| first..=most);
-    let gaps = (0..taken.last().copied().unwrap_or(0)).filter(|index| taken.binary_search(index).is_err());
-    above.chain(gaps).find(|index| *index <= most && usable(*index))
+/// The block of an interface in one family.
+struct Ground<'a> {
+    block: IpNet,
+    host_block: u8,
+    excludes: &'a [IpNet],
+}
+
+impl<'a> Ground<'a> {
+    fn hosts(&self) -> Division<'a> {
+        Division::new(self.block, self.host_block, self.excludes, true)
+    }
+
+    fn host(&self, index: u32) -> Option<HostPlan> {
+        let pod = sub_block(self.block, index, self.host_block).ok()?;
+        let inside = self.excludes.iter().filter(|exclude| pod.contains(*exclude) || exclude.contains(&pod));
+        let excludes = inside.map(|exclude| if exclude.contains(&pod) { pod } else { *exclude }).collect();
+        Some(HostPlan { interface: self.block, pod, excludes })
+    }
+}
+
+/// The blocks of an interface, a family each.
+fn grounds<'a>(addresses: &'a Addresses, entry: &InterfacePlan) -> Result<Vec<Ground<'a>>, BlockError> {
+    match addresses {
+        Addresses::Subnets(subnets) => {
+            let of = |subnet: &'a Subnet| {
+                let block = sub_block(subnet.cidr, entry.index, subnet.interface_block)?;
+                Ok(Ground { block, host_block: subnet.host_block, excludes: &subnet.exclude_cidrs })
+            };
+            subnets.iter().map(of).collect()
+        }
+        Addresses::HostNetworks { host_block, exclude_cidrs } => {
+            let of = |net: &IpNet| Ground { block: *net, host_block: *host_block, excludes: exclude_cidrs };
+            Ok(entry.nets.iter().map(of).collect())
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn subnet(cidr: &str, interface_block: u8, host_block: u8, excludes: &[&str]) -> Subnet {
-        let exclude_cidrs = excludes.iter().map(|text| text.parse().unwrap()).collect();
-        Subnet { cidr: cidr.parse().unwrap(), interface_block, host_block, exclude_cidrs }
-    }
-
-    #[test]
-    fn gaps_are_found_from_zero() {
-        let rows: [(&[u32], Option<u32>); 7] = [
-            (&[], None),
-            (&[0], None),
-            (&[1], Some(0)),
-            (&[0, 1, 2], None),
-            (&[0, 2, 3], Some(1)),
-            (&[0, 1, 3], Some(2)),
-            (&[0, 1, 3, 4], Some(2)),
-        ];
-        for (taken, wanted) in rows {
-            assert_eq!(first_free_index(taken), wanted, "{taken:?}");
-        }
-    }
-
-    #[test]
-    fn two_hosts_with_two_nics_have_the_blocks_of_the_worked_example() {
-        let subnets = [subnet("192.168.0.0/16", 2, 6, &[]), subnet("fd10:20::/64", 2, 6, &[])];
-        let mut plan = Plan::default();
-        for host in ["h1", "h2"] {
-            for key in ["10.0.1.0/24", "10.0.2.0/24"] {
-                plan.add_host(&subnets, key, host).unwrap();
-            }
-        }
-        let pod = |key: &str, host: &str| -> Vec<String> {
-            plan.host(&subnets, key, host).unwrap().iter().map(|plan| plan.pod.to_string()).collect()
-        };
-
-        assert_eq!(pod("10.0.1.0/24", "h1"), ["192.168.0.0/24", "fd10:20::/72"]);
-        assert_eq!(pod("10.0.2.0/24", "h1"), ["192.168.64.0/24", "fd10:20:0:0:4000::/72"]);
-        assert_eq!(pod("10.0.1.0/24", "h2"), ["192.168.1.0/24", "fd10:20:0:0:100::/72"]);
-        assert_eq!(pod("10.0.2.0/24", "h2"), ["192.168.65.0/24", "fd10:20:0:0:4100::/72"]);
-    }
-
-    #[test]
-    fn excluded_numbers_are_skipped_and_narrow_excludes_reach_the_pods() {
-        let subnets =
-            [subnet("192.168.0.0/16", 2, 6, &["192.168.0.0/18", "192.168.64.0/24", "192.168.65.7/32"])];
-        let mut plan = Plan::default();
-
-        assert_eq!(plan.add_host(&subnets, "a", "h").unwrap(), 1);
-
-        assert_eq!(plan.interfaces["a"].index, 1);
-        let host = &plan.host(&subnets, "a", "h").unwrap()[0];
-        assert_eq!(host.pod.to_string(), "192.168.65.0/24");
-        assert_eq!(host.excludes, ["192.168.65.7/32".parse().unwrap()]);
-    }
-
-    #[test]
-    fn freed_numbers_come_last_and_too_many_is_an_error() {
-        let subnets = [subnet("10.0.0.0/24", 0, 2, &[])];
-        let mut plan = Plan::default();
-        for host in ["a", "b", "c"] {
-            plan.add_host(&subnets, "n", host).unwrap();
-        }
-        plan.remove_host("n", "a");
-
-        assert_eq!(plan.add_host(&subnets, "n", "d").unwrap(), 3);
-        assert_eq!(plan.add_host(&subnets, "n", "e").unwrap(), 0);
-        assert!(matches!(plan.add_host(&subnets, "n", "f"), Err(PlanError::NoHostIndex { .. })));
-        assert!(matches!(plan.add_interface(&subnets, "m"), Err(PlanError::NoInterfaceIndex { .. })));
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_moves_and_nothing_overlaps_in_any_order_of_coming_and_going(
-            steps in proptest::collection::vec((any::<bool>(), 0usize..5, 0usize..12), 1..120))
-        {
-            let subnets = [subnet("192.168.0.0/16", 2, 3, &["192.168.8.0/21"]), subnet("fd10:20::/64", 2, 3, &[])];
-            let mut plan = Plan::default();
-            for (join, nic, host) in steps {
-                let (key, host) = (format!("nic{nic}"), format!("host{host}"));
-                let before = plan.clone();
-                if join {
-                    let _ = plan.add_host(&subnets, &key, &host);
-                } else {
-                    plan.remove_host(&key, &host);
-                }
-                for (key, old) in &before.interfaces {
-                    let Some(new) = plan.interfaces.get(key) else { continue };
-                    prop_assert_eq!(old.index, new.index);
-                    for (host, index) in &old.hosts {
-                        prop_assert!(new.hosts.get(host).is_none_or(|now| now == index));
-                    }
-                }
-                let mut blocks: Vec<IpNet> = Vec::new();
-                for (key, entry) in &plan.interfaces {
-                    for host in entry.hosts.keys() {
-                        for found in plan.host(&subnets, key, host).unwrap() {
-                            prop_assert!(found.interface.contains(&found.pod));
-                            prop_assert!(!blocks.iter().any(|other|
-                                other.contains(&found.pod) || found.pod.contains(other)));
-                            prop_assert!(!excluded(found.pod, &subnets[0].exclude_cidrs));
-                            blocks.push(found.pod);
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
+mod tests;
