@@ -1,8 +1,31 @@
-//! Gives NICs and addresses to pods and takes them back.
+//! Gives NICs and addresses to pods and takes them back: one transaction for each pod and network.
+//!
+//! [`Engine::serve`] is the whole of it: a call of a CNI executable goes in, its answer comes out. What is decided
+//! is written down before the kernel is touched, so a crash at any point is repaired on the next start.
 #![forbid(unsafe_code)]
 
+mod add;
+mod book;
+mod check;
+mod collect;
+mod delegated;
+mod detach;
+mod engine;
+mod failpoint;
 pub mod gate;
+mod links;
 pub mod network;
+mod plan;
 pub mod record;
+mod recover;
+mod request;
 pub mod select;
+mod status;
+mod sweep;
 pub mod usage;
+
+pub use delegated::{Conversation, Gone, NoConversation};
+pub use engine::{Answer, Engine, Event, Parts};
+pub use failpoint::STEPS;
+pub use recover::Recovered;
+pub use sweep::Swept;

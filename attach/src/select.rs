@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::network::{DeviceClass, Network};
 use crate::usage::Usage;
 
-pub use self::rules::is_member;
+pub use self::rules::{is_member, usage_id};
 pub use self::words::SelectError;
 
 /// What is wished for: the network's wishes and the pod's, which may only narrow them.
@@ -35,6 +35,8 @@ pub struct Wish {
     pub count: Option<u32>,
     /// Device class that the NICs must be of.
     pub class: Option<String>,
+    /// VLAN between the NIC and the link: who uses the NIC without it, or with another one, is in nobody's way.
+    pub vlan: Option<u16>,
 }
 
 /// What will be made of a NIC; decides who can share it.

@@ -1,6 +1,6 @@
 //! Rules that take NICs out: device class and what others made of them.
 
-use hwprobe::{Nic, PciName, SpeedClass};
+use hwprobe::{Nic, NicId, PciName, SpeedClass};
 
 use super::{Known, LeftOut, LinkUse, Rule, SelectError, Wish};
 use crate::network::DeviceClass;
@@ -19,6 +19,11 @@ pub fn is_member(class: &DeviceClass, nic: &Nic) -> bool {
         });
     let speed_fits = class.min_speed.is_none_or(|least| nic.speed.mbps.is_some_and(|speed| speed >= least));
     id_fits && speed_fits && class.class.is_none_or(|class| class == nic.speed.class)
+}
+
+/// What the use of a NIC, or of a VLAN above it, is counted under.
+pub fn usage_id(nic: &NicId, vlan: Option<u16>) -> NicId {
+    vlan.map_or_else(|| nic.clone(), |vlan| NicId::new(format!("{nic}.{vlan}")))
 }
 
 /// NICs of the class that the wish names.
@@ -62,7 +67,7 @@ pub(super) fn free<'a>(
     let mut free = Vec::new();
     let mut taken = Vec::new();
     for nic in nics {
-        match conflict(known, &wish.link, nic) {
+        match conflict(known, wish, nic) {
             None => free.push(nic),
             Some(why) => taken.push((nic, why)),
         }
@@ -79,9 +84,10 @@ pub(super) fn free<'a>(
 }
 
 /// Why `wanted` cannot be made of the NIC beside what is there; absent when it can.
-fn conflict(known: &Known<'_>, wanted: &LinkUse, nic: &Nic) -> Option<String> {
+fn conflict(known: &Known<'_>, wish: &Wish, nic: &Nic) -> Option<String> {
     let name = nic.label();
-    known.usage.of(&nic.id).find_map(|used| {
+    let wanted = &wish.link;
+    known.usage.of(&usage_id(&nic.id, wish.vlan)).find_map(|used| {
         let network = &used.network;
         match (wanted, &used.link) {
             (LinkUse::Delegated, _) | (_, LinkUse::Delegated) => None,

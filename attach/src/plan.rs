@@ -1,0 +1,323 @@
+//! From a request and the chosen NICs to what is to be: links, addresses, routes, and the record of it.
+
+use cni::config::StaticIp;
+use cni::error::code;
+use cni::{CniResult, Error, delegate};
+use hwprobe::NicId;
+use ipam::{Reservation, Wish as AddressWish};
+use ipnet::IpNet;
+
+use crate::book::{Book, MOST_LINKS};
+use crate::engine::now;
+use crate::network::{Network, NetworkInterface};
+use crate::record::{Attachment, Key, Leased, Multipath, Phase, PodLink, Route, VlanKey};
+use crate::request::Request;
+use crate::select::{Chosen, LinkUse, SelectError, Selection, Wish};
+
+/// What of the IPAM is whose job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Addresses {
+    /// Ours: from the blocks of this node.
+    Blocks,
+    /// The request's own.
+    Given,
+    /// The host device's own.
+    Device,
+    /// None.
+    Nobody,
+    /// A plugin's, called once for all NICs.
+    PluginOnce,
+    /// A plugin's, called for each NIC.
+    PluginEach,
+}
+
+/// Who gives the addresses of a request.
+pub(crate) fn addresses_by(request: &Request) -> Result<Addresses, Error> {
+    let conf = &request.conf;
+    Ok(match conf.ipam_type.as_str() {
+        "" | "none" => Addresses::Nobody,
+        "multi-nic-ipam" => Addresses::Blocks,
+        "host-device-ipam" => Addresses::Device,
+        "static" => Addresses::Given,
+        "multi-config" if !request.static_ips()?.is_empty() => Addresses::Given,
+        "multi-config" => Addresses::PluginEach,
+        _ if conf.multi_nic_ipam => Addresses::PluginOnce,
+        _ => Addresses::PluginEach,
+    })
+}
+
+/// What is wished for.
+pub(crate) fn wish(request: &Request, network: Option<&Network>, link: LinkUse) -> Wish {
+    let conf = &request.conf;
+    let mut masters =
+        if conf.pod.masters.is_empty() { conf.masters.clone() } else { conf.pod.masters.clone() };
+    if masters.is_empty() && conf.ipam_type == "multi-config" {
+        masters = delegate::multi_config_masters(conf);
+    }
+    if masters.is_empty()
+        && let Some(master) = conf.plugin.as_ref().and_then(|plugin| plugin.raw.get("master")?.as_str())
+        && !master.is_empty()
+    {
+        masters.push(master.to_owned());
+    }
+    let class = conf.pod.class.clone().or_else(|| network.and_then(|network| network.policy.class.clone()));
+    Wish {
+        vlan: conf.plugin.as_ref().and_then(|plugin| plugin.vlan).filter(|_| link.shares()),
+        link,
+        masters,
+        master_nets: conf.master_nets.clone(),
+        devices: conf.devices.clone(),
+        count: conf.pod.nics,
+        class,
+    }
+}
+
+/// A refusal to choose, as the runtime reads it.
+pub(crate) fn select_error(error: &SelectError) -> Error {
+    let code = match error {
+        SelectError::NoSuchMaster { .. } | SelectError::NoSuchClass { .. } => code::INVALID_CONFIG,
+        SelectError::InUse { .. } => code::NIC_IN_USE,
+        _ => code::NO_NIC,
+    };
+    Error::new(code, error.to_string())
+}
+
+/// Names of links in the pod: `<ifname>-<i>`, or with `names: exact` the first one `<ifname>` itself.
+pub(crate) fn names(request: &Request, count: usize) -> Result<Vec<String>, Error> {
+    let ifname = &request.environment.ifname;
+    if count > MOST_LINKS as usize {
+        return Err(Error::new(
+            code::INVALID_CONFIG,
+            format!("{count} links are over the limit of {MOST_LINKS}"),
+        ));
+    }
+    let name = |index: usize| match index {
+        0 if request.conf.own.exact_names => ifname.clone(),
+        _ => format!("{ifname}-{index}"),
+    };
+    let names: Vec<String> = (0..count).map(name).collect();
+    match names.last().filter(|name| name.len() > 15) {
+        None => Ok(names),
+        Some(last) => {
+            Err(Error::new(code::INVALID_CONFIG, format!("CNI_IFNAME: `{last}` would be over 15 bytes"))
+                .with_details("shorten the interface name in the pod's annotation"))
+        }
+    }
+}
+
+/// The record of what is to be; addresses are not in it yet.
+pub(crate) fn attachment(
+    request: &Request,
+    selection: &Selection,
+    link: &LinkUse,
+    group: u32,
+    boot: &str,
+) -> Result<Attachment, Error> {
+    let names = names(request, selection.chosen.len())?;
+    let plugin = request.conf.plugin()?;
+    let (plain, several) = delegate::routes(&request.conf);
+    let policy = request.conf.own.policy_routing.unwrap_or(selection.chosen.len() > 1);
+    let mut links = Vec::new();
+    for (index, (chosen, name)) in selection.chosen.iter().zip(names).enumerate() {
+        if plugin.mtu > chosen.mtu && *link != LinkUse::Whole {
+            let words =
+                format!("plugin.mtu: {} is above the {} of master {}", plugin.mtu, chosen.mtu, chosen.master);
+            return Err(Error::new(code::INVALID_CONFIG, words).with_details("0 takes the master's own"));
+        }
+        let index = u16::try_from(index).unwrap_or(u16::MAX);
+        links.push(PodLink {
+            index,
+            alt_name: (index == 0 && !request.conf.own.exact_names)
+                .then(|| request.environment.ifname.clone()),
+            name,
+            ifindex: group + u32::from(index),
+            link: link.clone(),
+            nic: chosen.nic.clone(),
+            generation: chosen.generation,
+            master: chosen.master.clone(),
+            master_ifindex: chosen.ifindex,
+            vlan: vlan(request, link, &chosen.nic),
+            mtu: plugin.mtu,
+            mac: None,
+            addresses: Vec::new(),
+            routes: Vec::new(),
+            policy_routing: policy,
+            original: None,
+        });
+    }
+    if let Some(first) = links.first_mut() {
+        first.mac = request.mac()?;
+    }
+    let mut attachment = blank(request, group, boot);
+    attachment.links = links;
+    attachment.multipath = several.into_iter().map(|(dst, gateways)| Multipath { dst, gateways }).collect();
+    let plain = plain.into_iter().map(|(dst, gw)| plain_route(dst, gw));
+    spread_routes(&mut attachment.links, plain.collect());
+    Ok(attachment)
+}
+
+/// A record without links.
+pub(crate) fn blank(request: &Request, group: u32, boot: &str) -> Attachment {
+    Attachment {
+        key: request.key.clone(),
+        phase: Phase::Attaching,
+        tool: request.tool,
+        boot: boot.to_owned(),
+        cookie: None,
+        netns: request.environment.netns.clone(),
+        sweepable: true,
+        digest: request.digest,
+        config: request.text.clone(),
+        args: request.environment.args.clone(),
+        pod: request.pod.clone(),
+        since: now(),
+        group,
+        links: Vec::new(),
+        addresses: Vec::new(),
+        multipath: Vec::new(),
+        delegates: Vec::new(),
+        result: None,
+        timings: Vec::new(),
+    }
+}
+
+fn vlan(request: &Request, link: &LinkUse, nic: &NicId) -> Option<VlanKey> {
+    let plugin = request.conf.plugin.as_ref()?;
+    let id = plugin.vlan.filter(|_| link.shares())?;
+    let protocol = plugin.raw.get("vlanProtocol").and_then(serde_json::Value::as_str).unwrap_or("802.1q");
+    Some(VlanKey { parent: nic.clone(), id, protocol: protocol.to_owned(), ours: true })
+}
+
+fn plain_route(dst: IpNet, gw: Option<std::net::IpAddr>) -> Route {
+    Route { dst, gw, mtu: None, advmss: None, priority: None, table: None, scope: None }
+}
+
+/// Routes go to the link whose prefix holds their gateway, once the addresses are known; until then to the first.
+pub(crate) fn spread_routes(links: &mut [PodLink], routes: Vec<Route>) {
+    for route in routes {
+        let on = |link: &PodLink| {
+            route.gw.is_some_and(|gw| link.addresses.iter().any(|lease| lease.address.contains(&gw)))
+        };
+        let position = links.iter().position(on).unwrap_or(0);
+        if let Some(link) = links.get_mut(position) {
+            link.routes.push(route);
+        }
+    }
+}
+
+/// Spreads them anew, when addresses have come.
+pub(crate) fn place_routes(links: &mut [PodLink]) {
+    let all: Vec<Route> = links.iter_mut().flat_map(|link| std::mem::take(&mut link.routes)).collect();
+    spread_routes(links, all);
+}
+
+/// Reserves an address of each family for each link. On an error everything is as before.
+pub(crate) fn reserve(
+    book: &mut Book,
+    network: &Network,
+    key: &Key,
+    masters: &[(u16, String)],
+    wanted: &[StaticIp],
+    sticky: &[(IpNet, std::net::IpAddr)],
+) -> Result<Vec<(u16, Leased, Reservation)>, Error> {
+    let now = now();
+    book.addresses.expire(now);
+    let mut reserved: Vec<(u16, Leased, Reservation)> = Vec::new();
+    let mut wanted = wanted.to_vec();
+    let outcome = masters.iter().try_for_each(|(index, master)| {
+        let interface = interface(network, master)?;
+        for block in &interface.blocks {
+            let mine = wanted.iter().position(|ip| block.interface.contains(&ip.address));
+            let kept = sticky.iter().find(|(known, _)| *known == block.pod).map(|(_, address)| *address);
+            let kept =
+                kept.filter(|kept| !reserved.iter().any(|(_, lease, _)| lease.address.addr() == *kept));
+            let wish = match (mine.map(|position| wanted.remove(position)), kept) {
+                (Some(ip), _) => AddressWish::Exactly(ip.address),
+                (None, Some(kept)) => AddressWish::Prefer(kept),
+                (None, None) => AddressWish::Any,
+            };
+            let found = book.reserve(block.pod, key, *index, wish, now).map_err(|error| {
+                Error::new(code::NO_ADDRESS, format!("network {}, master {master}: {error}", network.name))
+            })?;
+            let address = IpNet::new(found.change.address, block.interface.prefix_len());
+            let address = address.map_err(|error| Error::new(code::INTERNAL, error.to_string()))?;
+            reserved.push((*index, Leased { address, block: Some(block.pod), gateway: None }, found));
+        }
+        Ok(())
+    });
+    let outcome = outcome.and_then(|()| match wanted.first() {
+        None => Ok(()),
+        Some(left) => Err(Error::new(
+            code::INVALID_CONFIG,
+            format!("ips: {} is in no block of network {} on a chosen NIC", left.address, network.name),
+        )),
+    });
+    if let Err(error) = outcome {
+        for (_, _, reservation) in &reserved {
+            book.addresses.cancel(reservation);
+        }
+        return Err(error);
+    }
+    Ok(reserved)
+}
+
+fn interface<'a>(network: &'a Network, master: &str) -> Result<&'a NetworkInterface, Error> {
+    let found = network.interface(master).filter(|interface| !interface.blocks.is_empty());
+    found.ok_or_else(|| {
+        let known = network.interfaces.iter().filter(|interface| !interface.blocks.is_empty());
+        let known: Vec<&str> = known.map(|interface| interface.master.as_str()).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Error::new(
+            code::NO_ADDRESS,
+            format!("network {} has no addresses on {master} (it has some on: {known})", network.name),
+        )
+    })
+}
+
+/// Gives links the addresses that a request names, one a family and link, in order.
+pub(crate) fn give_static(links: &mut [PodLink], request: &Request, chosen: &[Chosen]) -> Result<(), Error> {
+    let mut wanted = request.static_ips()?;
+    let listed = request.conf.ipam.get("addresses").and_then(serde_json::Value::as_array);
+    for item in listed.into_iter().flatten().filter(|_| wanted.is_empty()).collect::<Vec<_>>() {
+        let text = item.get("address").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let ip = StaticIp::parse(text).ok_or_else(|| {
+            Error::new(code::INVALID_CONFIG, format!("ipam.addresses: `{text}` is no address"))
+        })?;
+        wanted.push(ip);
+    }
+    let families = [true, false];
+    for v4 in families {
+        let of_family: Vec<StaticIp> =
+            wanted.iter().copied().filter(|ip| ip.address.is_ipv4() == v4).collect();
+        for ((link, ip), _) in links.iter_mut().zip(of_family).zip(chosen) {
+            let longest = if v4 { 32 } else { 128 };
+            let address = IpNet::new(ip.address, ip.prefix_len.unwrap_or(longest));
+            let address = address.map_err(|error| Error::new(code::INVALID_CONFIG, error.to_string()))?;
+            link.addresses.push(Leased { address, block: None, gateway: None });
+        }
+    }
+    Ok(())
+}
+
+/// Gives links what an IPAM plugin answered: by interface index where it names one, else by position.
+pub(crate) fn give_from_result(links: &mut [PodLink], result: &CniResult, position: Option<usize>) {
+    for (order, ip) in result.ips.iter().enumerate() {
+        let target = position.or(ip.interface).unwrap_or(order);
+        if let Some(link) = links.get_mut(target) {
+            link.addresses.push(Leased { address: ip.address, block: None, gateway: ip.gateway });
+        }
+    }
+    let routes = result.routes.iter().map(|route| Route {
+        dst: route.dst,
+        gw: route.gw,
+        mtu: route.mtu,
+        advmss: route.advmss,
+        priority: route.priority,
+        table: route.table,
+        scope: route.scope,
+    });
+    match position.and_then(|position| links.get_mut(position)) {
+        Some(link) => link.routes.extend(routes),
+        None => spread_routes(links, routes.collect()),
+    }
+}

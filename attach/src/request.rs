@@ -1,0 +1,134 @@
+//! A call, read and checked: what is asked for, by whom, for which namespace.
+
+use std::hash::{Hash, Hasher};
+
+use cni::config::StaticIp;
+use cni::environment::argument;
+use cni::error::code;
+use cni::protocol::{Call, Tool as CallTool};
+use cni::{Command, Environment, Error, NetConf};
+
+use crate::record::{Key, Pod, Tool};
+use crate::select::LinkUse;
+
+/// A call about one container.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) key: Key,
+    pub(crate) tool: Tool,
+    pub(crate) conf: NetConf,
+    pub(crate) environment: Environment,
+    /// The configuration as it came.
+    pub(crate) text: String,
+    pub(crate) digest: u64,
+    pub(crate) pod: Option<Pod>,
+}
+
+impl Request {
+    /// Reads a call. The executable has looked at it, but anybody who is root can connect.
+    pub(crate) fn read(call: &Call) -> Result<Self, Error> {
+        let conf = NetConf::parse(&call.config)?;
+        conf.version.allow(call.environment.command)?;
+        let environment = call.environment.clone();
+        if environment.command.is_of_container() {
+            let wrong = |name: &str| Error::new(code::BAD_ENVIRONMENT, format!("{name}: is not valid"));
+            if !cni::environment::is_name(&environment.container_id) {
+                return Err(wrong("CNI_CONTAINERID"));
+            }
+            if !cni::environment::is_ifname(&environment.ifname) {
+                return Err(wrong("CNI_IFNAME"));
+            }
+        }
+        let mut hasher = std::hash::DefaultHasher::new();
+        (&call.config, &environment.args).hash(&mut hasher);
+        let pod = |key: &str| argument(&environment.args, key).unwrap_or_default().to_owned();
+        let named =
+            Pod { namespace: pod("K8S_POD_NAMESPACE"), name: pod("K8S_POD_NAME"), uid: pod("K8S_POD_UID") };
+        Ok(Self {
+            key: Key {
+                // Two executables never share an attachment.
+                network: conf.name.clone(),
+                container_id: environment.container_id.clone(),
+                ifname: match call.tool {
+                    CallTool::MultiNic => environment.ifname.clone(),
+                    CallTool::MultiNicIpam => format!("{}:ipam", environment.ifname),
+                },
+            },
+            tool: match call.tool {
+                CallTool::MultiNic => Tool::MultiNic,
+                CallTool::MultiNicIpam => Tool::Ipam,
+            },
+            digest: hasher.finish(),
+            pod: (!named.name.is_empty()).then_some(named),
+            text: call.config.clone(),
+            environment,
+            conf,
+        })
+    }
+
+    pub(crate) fn is(&self, command: Command) -> bool {
+        self.environment.command == command
+    }
+
+    /// Addresses that somebody asks for, in the order of precedence of FOREIGN §1.6.
+    pub(crate) fn static_ips(&self) -> Result<Vec<StaticIp>, Error> {
+        if !self.conf.runtime.ips.is_empty() {
+            return Ok(self.conf.runtime.ips.clone());
+        }
+        if !self.conf.pod.ips.is_empty() {
+            return Ok(self.conf.pod.ips.clone());
+        }
+        let Some(text) = argument(&self.environment.args, "IP").filter(|text| !text.is_empty()) else {
+            return Ok(Vec::new());
+        };
+        let each = text.split(',').map(|text| {
+            StaticIp::parse(text.trim()).ok_or_else(|| {
+                Error::new(code::BAD_ENVIRONMENT, format!("CNI_ARGS: IP: `{text}` is no address"))
+            })
+        });
+        each.collect()
+    }
+
+    /// The link-layer address that somebody asks for.
+    pub(crate) fn mac(&self) -> Result<Option<hwprobe::HwAddr>, Error> {
+        let text = self.conf.runtime.mac.as_deref().or_else(|| argument(&self.environment.args, "MAC"));
+        let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+        let wrong =
+            |words: &str| Error::new(code::INVALID_CONFIG, format!("runtimeConfig.mac: `{text}` {words}"));
+        let address: hwprobe::HwAddr = text.parse().map_err(|_| wrong("is no link-layer address"))?;
+        if address.bytes().len() != 6 || address.is_multicast() || address.is_zero() {
+            return Err(wrong("is no unicast address of six bytes"));
+        }
+        Ok(Some(address))
+    }
+
+    /// What is made of the NICs; absent when another plugin makes it.
+    pub(crate) fn link_use(&self) -> Result<Option<LinkUse>, Error> {
+        let plugin = self.conf.plugin()?;
+        let one_of = |known: &[&str], key: &str, value: &str, default: &str| -> Result<String, Error> {
+            if value.is_empty() {
+                return Ok(default.to_owned());
+            }
+            if known.contains(&value) {
+                return Ok(value.to_owned());
+            }
+            let words = format!("plugin.{key}: `{value}` is not known");
+            Err(Error::new(code::INVALID_CONFIG, words)
+                .with_details(format!("it is one of {}", known.join(", "))))
+        };
+        let text = |key: &str| plugin.raw.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
+        Ok(match plugin.kind.as_str() {
+            "ipvlan" => Some(LinkUse::Ipvlan {
+                mode: one_of(&["l2", "l3", "l3s"], "mode", &plugin.mode, "l2")?,
+                flag: one_of(&["bridge", "private", "vepa"], "flag", text("flag"), "bridge")?,
+            }),
+            "macvlan" => {
+                let modes = ["bridge", "private", "vepa", "passthru", "source"];
+                let mode = one_of(&modes, "mode", &plugin.mode, "bridge")?;
+                Some(LinkUse::Macvlan { passthru: mode == "passthru" })
+            }
+            "host-device" => Some(LinkUse::Whole),
+            _ => None,
+        })
+    }
+}
