@@ -13,15 +13,22 @@
 
 mod batch;
 mod database;
+mod error;
 mod group;
+mod handle;
 mod identity;
 mod lock;
 #[cfg(feature = "lossy")]
 pub mod lossy;
+mod opening;
 mod record;
+mod rows;
 
-pub use batch::{Batch, Table, ValueError};
-pub use database::{All, Opening, Store, StoreError};
+pub use batch::{Batch, KEY_LIMIT, RECORD_LIMIT, Table, ValueError};
+pub use database::{All, Store};
+pub use error::StoreError;
 pub use group::Counts;
 pub use identity::Identity;
 pub use lock::{Lock, LockError};
+pub use opening::Opening;
+pub use record::RecordError;

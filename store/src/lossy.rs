@@ -1,12 +1,20 @@
-//! A disk for tests: keeps apart what was written and what was synced, and can crash, fill up or become read-only.
+//! A disk for tests: keeps apart what was written and what was synced, and can crash, fill up, break at a chosen moment
+//! or take its time.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// The disk. Clones are the same disk.
 #[derive(Debug, Clone, Default)]
 pub struct Disk {
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// A held sync may have been let go.
+    let_go: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -18,7 +26,18 @@ struct State {
     /// Writes since the last sync, in order.
     unsynced: Vec<Write>,
     syncs: u64,
-    trouble: Option<io::ErrorKind>,
+    /// From when on, in operations (writes, changes of length, syncs), and how it refuses.
+    trouble: Option<(u64, io::ErrorKind)>,
+    operations: u64,
+    hold: Hold,
+}
+
+/// Syncs that are made to wait.
+#[derive(Debug, Default)]
+struct Hold {
+    on: bool,
+    waiting: usize,
+    passes: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -38,9 +57,46 @@ impl Disk {
         self.lock().syncs
     }
 
+    /// How often something was asked of it that changes it: writes, changes of length and syncs, refused ones
+    /// included.
+    pub fn operations(&self) -> u64 {
+        self.lock().operations
+    }
+
     /// Refuses every write and sync from now on with this error; `None`: works again.
     pub fn set_trouble(&self, trouble: Option<io::ErrorKind>) {
-        self.lock().trouble = trouble;
+        let mut state = self.lock();
+        state.trouble = trouble.map(|kind| (state.operations, kind));
+    }
+
+    /// Does so many more operations, then refuses as [`set_trouble`](Self::set_trouble) says. A refused sync may have
+    /// brought a part of the writes to safety: [`crashed`](Self::crashed) decides which.
+    pub fn set_trouble_after(&self, operations: u64, kind: io::ErrorKind) {
+        let mut state = self.lock();
+        state.trouble = Some((state.operations + operations, kind));
+    }
+
+    /// Makes every sync wait until [`let_one_go`](Self::let_one_go) or [`let_all_go`](Self::let_all_go).
+    pub fn hold_syncs(&self) {
+        self.lock().hold.on = true;
+    }
+
+    /// How many syncs wait.
+    pub fn held_syncs(&self) -> usize {
+        let state = self.lock();
+        state.hold.waiting - state.hold.passes.min(state.hold.waiting)
+    }
+
+    /// Lets one sync that waits go, or the next one that comes.
+    pub fn let_one_go(&self) {
+        self.lock().hold.passes += 1;
+        self.shared.let_go.notify_all();
+    }
+
+    /// Lets all syncs go, those to come, too.
+    pub fn let_all_go(&self) {
+        self.lock().hold.on = false;
+        self.shared.let_go.notify_all();
     }
 
     /// The disk as it is after the power went: of the writes since the last sync each is there, or not, or half, as
@@ -59,23 +115,26 @@ impl Disk {
             }
         }
         let state = State { written: bytes.clone(), synced: bytes, ..State::default() };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { shared: Arc::new(Shared { state: Mutex::new(state), let_go: Condvar::new() }) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn working(&self) -> Result<MutexGuard<'_, State>, io::Error> {
-        let state = self.lock();
+    /// One operation more, which may be refused.
+    fn operate(&self) -> Result<MutexGuard<'_, State>, io::Error> {
+        let mut state = self.lock();
+        let number = state.operations;
+        state.operations += 1;
         match state.trouble {
-            Some(kind) => Err(kind.into()),
-            None => Ok(state),
+            Some((from, kind)) if number >= from => Err(kind.into()),
+            _ => Ok(state),
         }
     }
 }
 
-/// Writes where there is room; what was cut off by an earlier loss of length is lost, too.
+/// Writes at a place; the file grows where it ends before.
 fn put(all: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
     let end = offset + bytes.len();
     if all.len() < end {
@@ -105,14 +164,24 @@ impl redb::StorageBackend for Disk {
     }
 
     fn set_len(&self, len: u64) -> Result<(), io::Error> {
-        let mut state = self.working()?;
+        let mut state = self.operate()?;
         state.written.resize(position(len), 0);
         state.unsynced.push(Write::Length(position(len)));
         Ok(())
     }
 
     fn sync_data(&self) -> Result<(), io::Error> {
-        let mut state = self.working()?;
+        let mut state = self.lock();
+        if state.hold.on {
+            state.hold.waiting += 1;
+            while state.hold.on && state.hold.passes == 0 {
+                state = self.shared.let_go.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            state.hold.waiting -= 1;
+            state.hold.passes = state.hold.passes.saturating_sub(1);
+        }
+        drop(state);
+        let mut state = self.operate()?;
         state.synced = state.written.clone();
         state.unsynced.clear();
         state.syncs += 1;
@@ -120,7 +189,7 @@ impl redb::StorageBackend for Disk {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
-        let mut state = self.working()?;
+        let mut state = self.operate()?;
         put(&mut state.written, position(offset), data);
         state.unsynced.push(Write::Bytes { offset: position(offset), bytes: data.to_vec() });
         Ok(())

@@ -8,7 +8,8 @@ const VERSION: u8 = 1;
 
 /// Why a value cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum RecordError {
+#[non_exhaustive]
+pub enum RecordError {
     /// It is empty.
     #[error("the value is empty")]
     Empty,
@@ -21,7 +22,7 @@ pub(crate) enum RecordError {
 }
 
 /// A value as bytes.
-pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, RecordError> {
+pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
     let mut bytes = vec![VERSION];
     serde_json::to_writer(&mut bytes, value)?;
     Ok(bytes)
