@@ -1,6 +1,9 @@
 //! Why the kernel's state could not be changed.
 
 use std::io;
+use std::net::IpAddr;
+
+use netlink::LinkAddress;
 
 /// Why the kernel's state could not be changed.
 #[derive(Debug, thiserror::Error)]
@@ -17,11 +20,29 @@ pub enum DatapathError {
         #[source]
         source: netlink::Error,
     },
+    /// What is asked cannot be, which was seen before anything was changed.
+    #[error("{link}: {reason}")]
+    Refused {
+        /// The link's name in the pod.
+        link: String,
+        /// Why, and what to do about it.
+        reason: String,
+    },
     /// A name is taken in the pod.
     #[error("the pod already has an interface `{name}`; nothing was changed")]
     NameTaken {
         /// The name.
         name: String,
+    },
+    /// Somebody else has an address.
+    #[error("{address} is in use by {holder} on the wire of {link}; exclude it from the network's addresses")]
+    AddressTaken {
+        /// The address.
+        address: IpAddr,
+        /// The link's name in the pod.
+        link: String,
+        /// Who has it; all zero: this host.
+        holder: LinkAddress,
     },
     /// A link that should be there is not.
     #[error("there is no link {what}")]
@@ -39,7 +60,7 @@ pub enum DatapathError {
         source: io::Error,
     },
     /// A setting below `/proc/sys` cannot be written.
-    #[error("write {value} to {file}")]
+    #[error("write {value} to {file}{}", read_only(source))]
     Sysctl {
         /// The file.
         file: String,
@@ -49,20 +70,52 @@ pub enum DatapathError {
         #[source]
         source: io::Error,
     },
+    /// A failed work could not be taken back whole.
+    #[error("{source}; left behind: {}", left.join(", "))]
+    NotUndone {
+        /// Why it failed.
+        source: Box<DatapathError>,
+        /// What is still there, in words.
+        left: Vec<String>,
+    },
     /// The kernel was asked and did not answer.
     #[error(transparent)]
     Netlink(#[from] netlink::Error),
+}
+
+fn read_only(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            " (this program needs a /proc whose sys/net it may write)"
+        }
+        _ => "",
+    }
 }
 
 impl DatapathError {
     /// The kernel's error number, where it gave one.
     pub fn errno(&self) -> Option<i32> {
         match self {
-            Self::Step { source: netlink::Error::Kernel { source, .. }, .. }
-            | Self::Netlink(netlink::Error::Kernel { source, .. }) => Some(source.errno),
+            Self::Step { source, .. } | Self::Netlink(source) => source.errno(),
             Self::Namespace { source, .. } | Self::Sysctl { source, .. } => source.raw_os_error(),
+            Self::NotUndone { source, .. } => source.errno(),
             _ => None,
         }
+    }
+
+    /// The whole story in one line: what was being done, what it usually means, the kernel's own words.
+    pub fn sentence(&self) -> String {
+        let mut words = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            let more = cause.to_string();
+            // A source that is already in the sentence is not said twice.
+            if !words.contains(&more) {
+                words.push_str(&format!(": {more}"));
+            }
+            source = cause.source();
+        }
+        words
     }
 }
 

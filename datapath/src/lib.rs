@@ -6,11 +6,15 @@
 
 pub mod announce;
 mod error;
+mod frame;
 pub mod masters;
 pub mod netns;
 pub mod observe;
 mod pod_link;
+mod precheck;
+mod setup;
 mod sysctl;
+pub mod traits;
 mod unwire;
 mod wire;
 

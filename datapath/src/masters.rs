@@ -1,9 +1,90 @@
-//! Links of the host that pods' links stand on: VLANs made on demand, settings that multi-homing needs.
+//! Links of the host that pods' links stand on: what stands there, VLANs made on demand, settings that multi-homing
+//! needs.
+
+use std::os::fd::AsFd;
 
 use netlink::Socket;
-use netlink::route::{self, LinkDetail, LinkSettings, NewLink, NewLinkKind, VlanProtocol};
+use netlink::route::{self, Link, LinkDetail, LinkSettings, MacvlanMode, NewLink, NewLinkKind, VlanProtocol};
 
+use crate::netns::HostNamespace;
 use crate::{DatapathError, sysctl};
+
+/// A link that stands on a master.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upper {
+    /// Its name.
+    pub name: String,
+    /// Its index in its namespace.
+    pub index: u32,
+    /// `ipvlan`, `macvlan`, `vlan`, …; for the link that the master is a port of: `bridge`, `bond`, ….
+    pub kind: String,
+    /// What its kind adds.
+    pub detail: Option<LinkDetail>,
+    /// Number of its namespace here; absent: it is in this one.
+    pub namespace: Option<i32>,
+}
+
+impl Upper {
+    /// It lets no other macvlan onto the master.
+    pub fn is_passthru(&self) -> bool {
+        matches!(&self.detail, Some(LinkDetail::Macvlan(macvlan)) if macvlan.mode == Some(MacvlanMode::Passthru))
+    }
+
+    /// Kind and mode, for people.
+    pub(crate) fn words(&self) -> String {
+        match &self.detail {
+            Some(LinkDetail::Macvlan(macvlan)) => {
+                macvlan.mode.map_or("macvlan".to_owned(), |mode| format!("macvlan {mode}"))
+            }
+            Some(LinkDetail::Ipvlan(ipvlan)) => {
+                ipvlan.mode.map_or("ipvlan".to_owned(), |mode| format!("ipvlan {mode}"))
+            }
+            _ => self.kind.clone(),
+        }
+    }
+}
+
+/// What stands on a master in this namespace and in those that have a number here
+/// ([`number_namespace`](netlink::route::number_namespace)); others cannot be seen. Reads only.
+///
+/// # Errors
+/// When the kernel refuses a dump of this namespace.
+pub fn uppers(host: &mut Socket, home: &HostNamespace, master: u32) -> Result<Vec<Upper>, DatapathError> {
+    let upper = |link: Link, namespace| Upper {
+        name: link.name,
+        index: link.index,
+        kind: link.kind.unwrap_or_default(),
+        detail: link.detail,
+        namespace,
+    };
+    let here = route::links(host)?.links;
+    let port_of = here.iter().find(|link| link.index == master).and_then(|link| link.master);
+    let mut uppers = Vec::new();
+    for link in here {
+        let above = link.lower == Some(master) && link.lower_netnsid.is_none();
+        // The two ends of a veth pair name one another.
+        let peer = link.kind.as_deref() == Some("veth");
+        if (above && !peer) || Some(link.index) == port_of {
+            uppers.push(upper(link, None));
+        }
+    }
+    let own = route::namespace_id_of(host, home.as_fd())?;
+    for namespace in route::namespace_ids(host)? {
+        if Some(namespace) == own {
+            continue;
+        }
+        // One that ends meanwhile has nothing any more.
+        let Ok(there) = route::links_in(host, namespace) else { continue };
+        let above = there.links.into_iter().filter(|link| {
+            link.lower == Some(master)
+                && link.lower_netnsid.is_some()
+                && link.lower_netnsid == own
+                && link.kind.as_deref() != Some("veth")
+        });
+        uppers.extend(above.map(|link| upper(link, Some(namespace))));
+    }
+    Ok(uppers)
+}
 
 /// A VLAN of the host that a pod's link can stand on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +109,7 @@ pub fn vlan_name(parent: u32, id: u16, protocol: VlanProtocol) -> String {
 /// When the kernel refuses to make it.
 pub fn vlan(
     host: &mut Socket,
+    home: &HostNamespace,
     parent: u32,
     id: u16,
     protocol: VlanProtocol,
@@ -54,14 +136,26 @@ pub fn vlan(
     one(host, &route::create_link(&new)).map_err(step(format!("create VLAN {id}")))?;
     let link = route::link_by_name(host, &name)?;
     let link = link.ok_or_else(|| DatapathError::NoLink { what: name.clone() })?;
-    // A router on that VLAN must not give the node an address (TRAPS P10).
-    sysctl::settle_ipv6(&name, false)?;
-    let up = LinkSettings { up: Some(true), no_ipv6_address: false, ..LinkSettings::default() };
-    if let Err(error) = one(host, &route::set_link(link.index, &up)) {
+    if let Err(error) = raise(host, home, &link) {
         drop(one(host, &route::delete_link(link.index)));
-        return Err(step(format!("set VLAN {name} up"))(error));
+        return Err(error);
     }
     Ok(VlanMaster { name, index: link.index, made: true })
+}
+
+/// Raises a link of the host that only pods use: it gets no address of its own, whatever a router says (TRAPS P10).
+/// IPv6 stays on, as ipvlan l3s hands packets over by it.
+///
+/// # Errors
+/// When a setting cannot be written or the kernel refuses.
+pub fn raise(host: &mut Socket, home: &HostNamespace, link: &Link) -> Result<(), DatapathError> {
+    let step = |source| DatapathError::Step { step: format!("set {} up", link.name), hint: None, source };
+    sysctl::settle_ipv6(home.proc(), &link.name, true)?;
+    let quiet = LinkSettings { no_ipv6_address: true, ..LinkSettings::default() };
+    let up = LinkSettings { up: Some(true), ..LinkSettings::default() };
+    // Two messages: within one the kernel raises the link first.
+    one(host, &route::set_link(link.index, &quiet)).map_err(step)?;
+    one(host, &route::set_link(link.index, &up)).map_err(step)
 }
 
 /// Removes a VLAN of ours; one that is gone or has another name stays as it is.
@@ -84,15 +178,21 @@ fn one(host: &mut Socket, change: &route::Change<'_>) -> Result<(), netlink::Err
     host.apply(std::slice::from_ref(change)).pop().unwrap_or(Ok(()))
 }
 
-/// A setting of a host link below `/proc/sys/net/ipv4/conf`, as it is now.
-pub fn setting(link: &str, setting: &str) -> Option<u32> {
-    sysctl::read("ipv4", link, setting)
+/// A setting of a host link below `/proc/sys/net/FAMILY/conf`, as it is now; `family` is `ipv4` or `ipv6`.
+pub fn setting(home: &HostNamespace, family: &str, link: &str, setting: &str) -> Option<u32> {
+    sysctl::get(home.proc(), family, link, setting)?.parse().ok()
 }
 
-/// Changes it.
+/// Changes it. Call it from a thread that is in the host's namespace.
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn set_setting(link: &str, setting: &str, value: u32) -> Result<(), DatapathError> {
-    sysctl::write("ipv4", link, setting, value)
+pub fn set_setting(
+    home: &HostNamespace,
+    family: &str,
+    link: &str,
+    setting: &str,
+    value: u32,
+) -> Result<(), DatapathError> {
+    sysctl::set(home.proc(), family, link, setting, &value.to_string())
 }

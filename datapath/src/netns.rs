@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use netlink::{Family, Socket};
 use nix::sched::{CloneFlags, setns};
@@ -17,6 +17,7 @@ pub struct HostNamespace {
     cookie: u64,
     /// Cookie of PID 1's, where it can be seen.
     init_cookie: Option<u64>,
+    proc: PathBuf,
 }
 
 /// A pod's network namespace, open for work. Nothing of it stays when this is dropped.
@@ -34,13 +35,22 @@ impl HostNamespace {
     /// # Errors
     /// When it cannot be opened or has no cookie (Linux before 5.14).
     pub fn current() -> Result<Self, DatapathError> {
+        Self::with_proc(Path::new("/proc"))
+    }
+
+    /// The namespace of the calling thread, with settings written and PID 1 looked at below another `/proc`: in a
+    /// container the own one is often read-only and shows the container's processes.
+    ///
+    /// # Errors
+    /// As [`HostNamespace::current`].
+    pub fn with_proc(proc: &Path) -> Result<Self, DatapathError> {
         let action = "open this program's own network namespace";
         // Not `self`: that is the main thread's.
         let file = File::open("/proc/thread-self/ns/net").map_err(namespace_error(action))?;
         let cookie = Socket::open(Family::Route)?.namespace_cookie()?;
-        let init = open_path(Path::new("/proc/1/ns/net")).ok();
+        let init = open_path(&proc.join("1/ns/net")).ok();
         let init_cookie = init.and_then(|fd| cookie_of(fd.as_fd()).ok());
-        Ok(Self { fd: file.into(), cookie, init_cookie })
+        Ok(Self { fd: file.into(), cookie, init_cookie, proc: proc.to_owned() })
     }
 
     /// Whether a namespace is this one or the machine's first: no pod ever lives there.
@@ -51,6 +61,11 @@ impl HostNamespace {
     /// Cookie of this namespace.
     pub fn cookie(&self) -> u64 {
         self.cookie
+    }
+
+    /// Where `/proc` is.
+    pub(crate) fn proc(&self) -> &Path {
+        &self.proc
     }
 }
 
@@ -102,7 +117,8 @@ pub fn cookie_of(fd: BorrowedFd<'_>) -> Result<u64, DatapathError> {
     inside(fd, || Ok(Socket::open(Family::Route)?.namespace_cookie()?))?
 }
 
-/// Runs `work` inside the namespace behind `fd`, on the calling thread, which comes back.
+/// Runs `work` inside the namespace behind `fd`, on the calling thread, which comes back. There and back costs
+/// 3 µs, a thread of its own for it 50 to 100.
 ///
 /// A thread that cannot come back must not go on: it unwinds to its end. So call this only from threads that may
 /// end, and never from one of an async runtime.

@@ -1,8 +1,8 @@
 //! What is there: a pod's links for CHECK and repair, a device before it is taken.
 
 use ipnet::IpNet;
-use netlink::Socket;
 use netlink::route::{self, Address, Link, Route, Rule};
+use netlink::{LinkAddress, Socket};
 
 use crate::netns::PodNamespace;
 use crate::{DatapathError, Taken};
@@ -55,6 +55,8 @@ pub fn device(host: &mut Socket, index: u32) -> Result<Taken, DatapathError> {
     Ok(Taken {
         index,
         name: link.name,
+        device: link.parent_device,
+        group: link.group.unwrap_or_default(),
         mtu: link.mtu.unwrap_or_default(),
         address: link.address,
         up: link.flags & IFF_UP != 0,
@@ -62,10 +64,39 @@ pub fn device(host: &mut Socket, index: u32) -> Result<Taken, DatapathError> {
     })
 }
 
-/// A link of the host by name.
+/// Index of a device that came back from a pod, whatever it is called now: by the device behind it, else by the
+/// address burnt into it or its name.
+pub(crate) fn find(
+    host: &mut Socket,
+    taken: &Taken,
+    address: Option<&LinkAddress>,
+) -> Result<Option<u32>, DatapathError> {
+    let links = route::links(host)?.links;
+    let same = |link: &&Link| match &taken.device {
+        Some(device) => link.parent_device.as_ref() == Some(device),
+        None => address.is_some() && link.permanent_address.as_ref().or(link.address.as_ref()) == address,
+    };
+    let named = |link: &&Link| taken.device.is_none() && link.name == taken.name;
+    Ok(links.iter().find(same).or_else(|| links.iter().find(named)).map(|link| link.index))
+}
+
+/// A device that a pod had, on the host: the kernel gives it back when a namespace ends, under some name. Absent when
+/// it is not here.
+///
+/// # Errors
+/// When the kernel cannot be asked.
+pub fn returned(host: &mut Socket, taken: &Taken) -> Result<Option<u32>, DatapathError> {
+    find(host, taken, taken.address.as_ref())
+}
+
+/// A link of the host by name or further name.
 ///
 /// # Errors
 /// When the kernel cannot be asked.
 pub fn link(host: &mut Socket, name: &str) -> Result<Option<Link>, DatapathError> {
     Ok(route::link_by_name(host, name)?)
+}
+
+pub(crate) fn link_name(host: &mut Socket, index: u32) -> Option<String> {
+    route::link_by_index(host, index).ok().flatten().map(|link| link.name)
 }

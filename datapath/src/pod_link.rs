@@ -1,6 +1,7 @@
 //! What a link of a pod is to be, and what became of it.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use netlink::LinkAddress;
@@ -21,7 +22,8 @@ pub struct PodLink {
     pub source: Source,
     /// MTU in bytes; the master's or the device's own when absent.
     pub mtu: Option<u32>,
-    /// Link-layer address; the kernel's choice, or the device's own, when absent.
+    /// Link-layer address; the kernel's choice, or the device's own, when absent. Kinds that take the master's
+    /// refuse one.
     pub address: Option<LinkAddress>,
     /// Addresses with their prefix lengths.
     pub addresses: Vec<IpNet>,
@@ -29,8 +31,10 @@ pub struct PodLink {
     pub routes: Vec<PodRoute>,
     /// Table of its own, so that replies leave by it.
     pub policy: Option<PolicyTable>,
-    /// Whether the neighbours are told (TRAPS P12).
+    /// Whether the neighbours are told, where the kind of link can (see [`traits`](crate::traits)).
     pub announce: bool,
+    /// How long to listen for somebody who has one of the addresses already; absent: nobody is asked.
+    pub duplicate_check: Option<Duration>,
 }
 
 /// Where a pod's link comes from.
@@ -76,7 +80,8 @@ pub struct PolicyTable {
     pub gateways: Vec<IpAddr>,
 }
 
-/// A route over several links of the attachment.
+/// A route over several links of the attachment: each gateway is reached by a link that has it in a prefix, the
+/// next one when several have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MultipathRoute {
     /// Destination.
@@ -99,12 +104,16 @@ pub struct MadeLink {
 }
 
 /// What a device was on the host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Taken {
-    /// Its index there.
+    /// Its index there; it gets it back where that is still free.
     pub index: u32,
     /// Its name.
     pub name: String,
+    /// Device behind it on its bus (`IFLA_PARENT_DEV_NAME`), which tells it from a stranger with its number.
+    pub device: Option<String>,
+    /// Device group.
+    pub group: u32,
     /// MTU in bytes.
     pub mtu: u32,
     /// Link-layer address.

@@ -9,8 +9,11 @@ use nix::libc;
 use crate::error::errno;
 use crate::netns::{HostNamespace, PodNamespace};
 use crate::pod_link::{PodLink, Source, Taken};
-use crate::wire::policy_rules;
-use crate::{DatapathError, pod_link};
+use crate::setup::policy_rules;
+use crate::{DatapathError, observe};
+
+/// What the kernel makes `dev0`, `dev1`, … of.
+const ANY_NAME: &str = "dev%d";
 
 /// What could not be taken away, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,17 +31,15 @@ pub fn unwire(
     group: u32,
     links: &[(PodLink, Option<Taken>)],
 ) -> Result<Vec<Leftover>, DatapathError> {
-    let mut left = Vec::new();
     let there = route::links(&mut pod.route)?.links;
     let rules: Vec<Change<'static>> =
         links.iter().flat_map(|(link, _)| policy_rules(link)).map(|rule| route::delete_rule(&rule)).collect();
-    pod.route.apply(&rules);
+    let mut left: Vec<String> = failures(pod.route.apply(&rules)).collect();
     for (link, taken) in links {
         if let (Source::Device { .. }, Some(taken)) = (&link.source, taken)
-            && there.iter().any(|now| now.index == link.index)
-            && let Err(error) = give_back(host, home, pod, link.index, taken)
+            && let Err(error) = give_back(host, home, pod, link, taken)
         {
-            left.push(Leftover(format!("{}: {}", taken.name, words(&error))));
+            left.push(format!("{}: {}", taken.name, error.sentence()));
         }
     }
     let ours = |now: &&Link| {
@@ -48,62 +49,102 @@ pub fn unwire(
                 .any(|(link, _)| link.index == now.index && matches!(link.source, Source::Above { .. }))
     };
     let mine: Vec<u32> = there.iter().filter(ours).map(|now| now.index).collect();
-    let in_group = there.iter().filter(|now| now.group == Some(group)).count();
-    let changes = match (&mine[..], route::delete_group(group)) {
-        ([], _) => Vec::new(),
-        ([_, _, ..], Some(all)) if in_group == mine.len() => vec![all],
-        (each, _) => each.iter().map(|index| route::delete_link(*index)).collect(),
-    };
-    for verdict in pod.route.apply(&changes) {
-        match verdict {
-            Err(error) if errno(&error) == Some(libc::ENODEV) => {}
-            Err(error) => left.push(Leftover(words(&error.into()))),
-            Ok(()) => {}
-        }
-    }
-    Ok(left)
+    let alone = there.iter().filter(|now| now.group == Some(group)).count() == mine.len();
+    left.extend(delete_created(&mut pod.route, if alone { group } else { 0 }, &mine));
+    Ok(left.into_iter().map(Leftover).collect())
 }
 
-/// Moves a device back to the host as it was.
+/// Deletes links that were made, in one grace period when the group is theirs alone (group 0 is nobody's), and tells
+/// what stays.
+pub(crate) fn delete_created(pod: &mut Socket, group: u32, links: &[u32]) -> Vec<String> {
+    let changes = match (links, route::delete_group(group)) {
+        ([], _) => Vec::new(),
+        ([_, _, ..], Some(all)) => vec![all],
+        (each, _) => each.iter().map(|index| route::delete_link(*index)).collect(),
+    };
+    failures(pod.apply(&changes)).collect()
+}
+
+/// What of several removals did not go; what was gone already is fine.
+fn failures(verdicts: Vec<Result<(), netlink::Error>>) -> impl Iterator<Item = String> {
+    verdicts.into_iter().filter_map(Result::err).filter_map(|error| match errno(&error) {
+        Some(libc::ENODEV | libc::ENOENT | libc::ESRCH | libc::EAFNOSUPPORT) => None,
+        _ => Some(DatapathError::from(error).sentence()),
+    })
+}
+
+/// Moves a device back to the host as it was. One that is not in the pod, or another one under its number, is left
+/// alone.
 pub(crate) fn give_back(
     host: &mut Socket,
     home: &HostNamespace,
     pod: &mut PodNamespace,
-    index: u32,
+    link: &PodLink,
     taken: &Taken,
 ) -> Result<(), DatapathError> {
-    let home_again = LinkSettings {
-        name: Some(taken.name.clone()),
-        namespace: Some(home.as_fd()),
-        ..LinkSettings::default()
+    let there = route::links(&mut pod.route)?.links;
+    // A move that ended half way leaves the device under its old name.
+    let same = |now: &&Link| match &taken.device {
+        Some(device) => now.parent_device.as_ref() == Some(device),
+        None => now.index == link.index && (now.name == link.name || now.name == taken.name),
     };
+    let Some(now) = there.iter().find(same) else { return Ok(()) };
     let step = |source| DatapathError::Step {
         step: format!("move the device back as {}", taken.name),
         hint: None,
         source,
     };
-    one(&mut pod.route, route::set_link(index, &home_again)).map_err(step)?;
-    let found = route::link_by_name(host, &taken.name)?;
-    let Some(now) = found else {
-        return Err(DatapathError::NoLink { what: taken.name.clone() });
+    if let Some(name) = &link.alt_name {
+        // It may not be there yet.
+        drop(one(&mut pod.route, route::delete_alt_name(now.index, name)));
+    }
+    let home_again = LinkSettings {
+        name: Some(taken.name.clone()),
+        namespace: Some(home.as_fd()),
+        new_index: Some(taken.index),
+        ..LinkSettings::default()
     };
-    restore(host, now.index, taken)
+    let mut verdict = one(&mut pod.route, route::set_link(now.index, &home_again));
+    let mut index = Some(taken.index);
+    if matches!(&verdict, Err(error) if errno(error) == Some(libc::EBUSY)) {
+        index = None;
+        let elsewhere = LinkSettings { new_index: None, ..home_again.clone() };
+        verdict = one(&mut pod.route, route::set_link(now.index, &elsewhere));
+    }
+    if matches!(&verdict, Err(error) if errno(error) == Some(libc::EEXIST)) {
+        // Better home under another name than lost with the pod.
+        index = None;
+        let renamed = LinkSettings { name: Some(ANY_NAME.to_owned()), new_index: None, ..home_again };
+        verdict = one(&mut pod.route, route::set_link(now.index, &renamed));
+    }
+    verdict.map_err(step)?;
+    let found = match index {
+        Some(index) => Some(index),
+        None => observe::find(host, taken, now.permanent_address.as_ref().or(now.address.as_ref()))?,
+    };
+    let found = found.ok_or_else(|| DatapathError::NoLink { what: taken.name.clone() })?;
+    restore(host, found, taken)
 }
 
 /// Makes a device of the host what it was before a pod had it.
 ///
 /// # Errors
 /// When the kernel refuses a part; the rest is done all the same.
-pub fn restore(host: &mut Socket, index: u32, taken: &pod_link::Taken) -> Result<(), DatapathError> {
+pub fn restore(host: &mut Socket, index: u32, taken: &Taken) -> Result<(), DatapathError> {
+    let set = |settings: &LinkSettings<'static>| route::set_link(index, settings);
     let plain = LinkSettings {
-        name: Some(taken.name.clone()),
         mtu: Some(taken.mtu),
         address: taken.address.clone(),
         up: Some(false),
-        group: Some(0),
+        group: Some(taken.group),
         ..LinkSettings::default()
     };
-    let mut steps = vec![(format!("restore {}", taken.name), route::set_link(index, &plain))];
+    let name = LinkSettings { name: Some(taken.name.clone()), ..LinkSettings::default() };
+    let mut steps = vec![
+        (format!("restore {}", taken.name), set(&plain)),
+        (format!("name it {} again", taken.name), set(&name)),
+    ];
+    // While the link is down, or its IPv6 addresses would be looked for on the wire again.
     for address in &taken.addresses {
         let change = AddressChange {
             link: index,
@@ -116,15 +157,15 @@ pub fn restore(host: &mut Socket, index: u32, taken: &pod_link::Taken) -> Result
     }
     if taken.up {
         let up = LinkSettings { up: Some(true), ..LinkSettings::default() };
-        steps.push((format!("set {} up again", taken.name), route::set_link(index, &up)));
+        steps.push((format!("set {} up again", taken.name), set(&up)));
     }
     let (words, changes): (Vec<String>, Vec<Change<'static>>) = steps.into_iter().unzip();
     let mut first = Ok(());
     for (step, verdict) in words.into_iter().zip(host.apply(&changes)) {
         match verdict {
-            Err(source) if errno(&source) != Some(libc::EEXIST) && first.is_ok() => {
-                first = Err(DatapathError::Step { step, hint: None, source });
-            }
+            // The address is there already.
+            Err(source) if errno(&source) == Some(libc::EEXIST) && step.starts_with("put ") => {}
+            Err(source) if first.is_ok() => first = Err(DatapathError::Step { step, hint: None, source }),
             _ => {}
         }
     }
@@ -133,14 +174,4 @@ pub fn restore(host: &mut Socket, index: u32, taken: &pod_link::Taken) -> Result
 
 fn one(socket: &mut Socket, change: Change<'_>) -> Result<(), netlink::Error> {
     socket.apply(std::slice::from_ref(&change)).pop().unwrap_or(Ok(()))
-}
-
-fn words(error: &DatapathError) -> String {
-    let mut words = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        words.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    words
 }
