@@ -142,14 +142,7 @@ impl NetConf {
         };
         let keys = Keys::new(&raw, "");
         let version = Version::parse(&keys.text("cniVersion")?)?;
-        let name = keys.text("name")?;
-        if name.is_empty() {
-            return Err(Error::new(code::INVALID_CONFIG, "name: the network has no name"));
-        }
-        if !crate::environment::is_name(&name) {
-            let message = format!("name: `{name}` is not valid");
-            return Err(Error::new(code::INVALID_CONFIG, message).with_details(crate::environment::NAME_RULE));
-        }
+        let name = network_name(keys.text("name")?)?;
         let ipam = keys.object("ipam")?.cloned().unwrap_or_default();
         let ipam_type = Keys::new(&ipam, "ipam.").text("type")?;
         let plugin = keys.object("plugin")?.map(plugin).transpose()?;
@@ -203,6 +196,18 @@ impl NetConf {
                 .with_details("it is ipvlan, macvlan, host-device or the name of a CNI plugin")
         })
     }
+}
+
+/// A network's name, checked.
+pub(crate) fn network_name(name: String) -> Result<String, Error> {
+    if name.is_empty() {
+        return Err(Error::new(code::INVALID_CONFIG, "name: the network has no name"));
+    }
+    if !crate::environment::is_name(&name) {
+        let message = format!("name: `{name}` is not valid");
+        return Err(Error::new(code::INVALID_CONFIG, message).with_details(crate::environment::NAME_RULE));
+    }
+    Ok(name)
 }
 
 fn some(text: String) -> Option<String> {

@@ -10,6 +10,7 @@ pub mod delegate;
 pub mod delegate_file;
 pub mod environment;
 pub mod error;
+mod file;
 pub mod note;
 pub mod plugin_run;
 pub mod protocol;
