@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use attach::{Engine, Parts};
 use hwprobe::ProbeSettings;
 use openapi::StoreState;
 use store::{Identity, Lock, LockError, Store, StoreError};
@@ -11,10 +12,14 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::cli::Machine;
 use crate::clock::rfc3339;
+use crate::cni_server::CniServer;
 use crate::config::Config;
+use crate::current_networks::Current;
 use crate::health::Health;
 use crate::inventory::cache::{Cache, CacheError, CacheParts};
 use crate::inventory::events::EventLog;
+use crate::inventory::published::Newest;
+use crate::keeper::Keeper;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::rest::{RestState, Shared, router};
@@ -50,7 +55,7 @@ pub fn run(config: Config) -> Result<(), AgentError> {
     logging::start(config.settings.log_format, config.settings.log_level);
     raise_descriptor_limit();
     let health = Arc::new(Health::new());
-    let (_lock, memory) = remember(&config, &health)?;
+    let Remembered { _lock, store, memory } = remember(&config, &health)?;
     let started = SystemTime::now();
     let log = Arc::new(EventLog::new(epoch(started)));
     let metrics = Arc::new(Metrics::new());
@@ -74,6 +79,8 @@ pub fn run(config: Config) -> Result<(), AgentError> {
         health: Arc::clone(&health),
         metrics: Arc::clone(&metrics),
     })?;
+    let networks = Current::default();
+    let attaching = attach(&config, store, &newest.subscribe(), &networks);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_stack_size(1024 * 1024)
@@ -110,6 +117,9 @@ pub fn run(config: Config) -> Result<(), AgentError> {
     let served = runtime.block_on(serve(&config, server, close, ended));
     // Connections that did not end in time are cut off here.
     runtime.shutdown_timeout(Duration::from_millis(200));
+    if let Some(attaching) = attaching {
+        attaching.stop();
+    }
     cache.stop();
     tracing::info!("ended");
     served.map_err(AgentError::Runtime)
@@ -142,11 +152,19 @@ async fn serve(
     Ok(())
 }
 
+/// What is kept over restarts.
+struct Remembered {
+    _lock: Option<Lock>,
+    store: Option<Arc<Store>>,
+    memory: Memory,
+}
+
 /// Takes the state folder and opens the store. A folder that cannot be written costs the memory, not the agent.
-fn remember(config: &Config, health: &Arc<Health>) -> Result<(Option<Lock>, Memory), AgentError> {
+fn remember(config: &Config, health: &Arc<Health>) -> Result<Remembered, AgentError> {
     let health = Arc::clone(health);
     if config.machine != Machine::Live {
-        return Ok((None, Memory::none(StoreState::NotUsed, None, health)));
+        let memory = Memory::none(StoreState::NotUsed, None, health);
+        return Ok(Remembered { _lock: None, store: None, memory });
     }
     let without = |error: &(dyn std::error::Error + 'static), health| {
         tracing::warn!(
@@ -158,12 +176,77 @@ fn remember(config: &Config, health: &Arc<Health>) -> Result<(Option<Lock>, Memo
     let lock = match Lock::acquire(&config.state_dir) {
         Ok(lock) => lock,
         Err(held @ LockError::Held { .. }) => return Err(held.into()),
-        Err(unusable) => return Ok((None, without(&unusable, health))),
+        Err(unusable) => {
+            return Ok(Remembered { _lock: None, store: None, memory: without(&unusable, health) });
+        }
     };
     match Store::open(&config.state_dir, &Identity::of_this_machine()) {
-        Ok((store, opening)) => Ok((Some(lock), Memory::in_store(store, &opening, health))),
+        Ok((store, opening)) => {
+            let store = Arc::new(store);
+            let memory = Memory::in_store(Arc::clone(&store), &opening, health);
+            Ok(Remembered { _lock: Some(lock), store: Some(store), memory })
+        }
         Err(refused @ (StoreError::Newer { .. } | StoreError::InUse { .. })) => Err(refused.into()),
-        Err(unusable) => Ok((Some(lock), without(&unusable, health))),
+        Err(unusable) => {
+            Ok(Remembered { _lock: Some(lock), store: None, memory: without(&unusable, health) })
+        }
+    }
+}
+
+/// What serves the CNI executables.
+struct Attaching {
+    server: CniServer,
+    keeper: Keeper,
+}
+
+impl Attaching {
+    fn stop(self) {
+        self.server.stop();
+        self.keeper.stop();
+    }
+}
+
+/// Repairs what a crash left and serves the CNI executables. An agent that shows another machine attaches nothing.
+fn attach(
+    config: &Config,
+    store: Option<Arc<Store>>,
+    newest: &Newest,
+    networks: &Current,
+) -> Option<Attaching> {
+    if config.machine != Machine::Live {
+        return None;
+    }
+    let (newest, networks) = (newest.clone(), networks.clone());
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let parts = Parts {
+        store,
+        state_dir: config.state_dir.clone(),
+        boot: Identity::of_this_machine().boot,
+        quarantine: 60,
+        inventory: Box::new(move || {
+            let published = newest.borrow().clone()?;
+            Some(published.inventory())
+        }),
+        networks: Box::new(move || networks.get()),
+        tell: Box::new(|event| tracing::debug!(?event, "attachment")),
+        permits: u32::try_from(processors * 2).unwrap_or(u32::MAX),
+    };
+    let start = || -> Result<Attaching, String> {
+        let engine = Arc::new(Engine::open(parts).map_err(|error| error.to_string())?);
+        // On a thread of its own: it enters namespaces, and a thread that cannot come back ends.
+        let repairing = Arc::clone(&engine);
+        drop(std::thread::spawn(move || repairing.recover()).join());
+        let words = |error: std::io::Error| error.to_string();
+        let keeper = Keeper::start(Arc::clone(&engine), &config.state_dir).map_err(words)?;
+        let server = CniServer::start(engine, &config.run_dir, keeper.poke()).map_err(words)?;
+        Ok(Attaching { server, keeper })
+    };
+    match start() {
+        Ok(attaching) => Some(attaching),
+        Err(error) => {
+            tracing::error!(error, "no pod can be attached");
+            None
+        }
     }
 }
 

@@ -16,9 +16,12 @@
 mod agent;
 mod cli;
 mod clock;
+mod cni_server;
 mod config;
+mod current_networks;
 mod health;
 mod inventory;
+mod keeper;
 mod logging;
 mod memory;
 mod metrics;

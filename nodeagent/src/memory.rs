@@ -11,13 +11,13 @@ use crate::health::Health;
 
 /// The agent's memory.
 pub(crate) struct Memory {
-    store: Option<Store>,
+    store: Option<Arc<Store>>,
     health: Arc<Health>,
 }
 
 impl Memory {
     /// A memory in `store`; `opening` says what was found there.
-    pub(crate) fn in_store(store: Store, opening: &Opening, health: Arc<Health>) -> Self {
+    pub(crate) fn in_store(store: Arc<Store>, opening: &Opening, health: Arc<Health>) -> Self {
         match opening {
             Opening::SetAside { aside, reason } => {
                 let detail = format!("the old file lies at {}: {reason}", aside.display());
@@ -37,7 +37,7 @@ impl Memory {
 
     /// The protected NICs that were remembered last.
     pub(crate) fn remembered(&mut self) -> Vec<RememberedProtection> {
-        match self.store.as_ref().map(Store::protected::<Protection>) {
+        match self.store.as_ref().map(|store| store.protected::<Protection>()) {
             None => Vec::new(),
             Some(Ok(all)) => {
                 let one = |(nic, protection)| RememberedProtection { nic: NicId::new(nic), protection };

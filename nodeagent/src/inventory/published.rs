@@ -15,7 +15,7 @@ pub(crate) struct Published {
     /// From 1, one more with each change.
     pub(crate) generation: u64,
     /// What the probe found, with the agent's own warnings.
-    pub(crate) inventory: Inventory,
+    pub(crate) inventory: Arc<Inventory>,
     /// The agent's own warnings, which are also in the inventory.
     pub(crate) agent_warnings: Vec<Warning>,
     /// The strong ETag of every answer that is made of this generation alone.
@@ -40,12 +40,24 @@ impl Published {
         // Hexadecimal digits and a dash are always a header value.
         let etag = HeaderValue::from_str(&format!("\"{epoch}-{generation}\""));
         let etag = etag.unwrap_or_else(|_| HeaderValue::from_static("\"0\""));
-        Self { generation, inventory, agent_warnings, etag, whole: OnceLock::new(), list: OnceLock::new() }
+        Self {
+            generation,
+            inventory: Arc::new(inventory),
+            agent_warnings,
+            etag,
+            whole: OnceLock::new(),
+            list: OnceLock::new(),
+        }
+    }
+
+    /// The inventory, for who keeps it longer.
+    pub(crate) fn inventory(&self) -> Arc<Inventory> {
+        Arc::clone(&self.inventory)
     }
 
     /// The whole inventory as JSON, written once.
     pub(crate) fn whole(&self) -> Bytes {
-        self.whole.get_or_init(|| json(&self.inventory)).clone()
+        self.whole.get_or_init(|| json(&*self.inventory)).clone()
     }
 
     /// The list of all NICs as JSON, written once.
