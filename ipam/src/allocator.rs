@@ -213,7 +213,9 @@ impl Allocator {
     }
 
     /// Frees what has rested long enough, and says which rows may be forgotten. Queue them before the allocator is
-    /// used again: a later reservation of the same address must be written down behind them.
+    /// used again: a later reservation of the same address must be written down behind them. Nothing depends on how
+    /// often it is called: [`reserve`](Self::reserve) takes the longest resting address when nothing else is free.
+    #[must_use = "rows that are not removed from the ledger stay there until the next start"]
     pub fn expire(&mut self, now: u64) -> Vec<Change> {
         let quarantine = self.quarantine;
         let of = |name: &String, (block, address)| Change {

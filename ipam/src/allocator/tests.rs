@@ -302,9 +302,28 @@ fn blocks_that_change_while_pods_live_never_give_an_address_twice() {
         let address = if number == 7 { 1 } else { number };
         assert!(give_back(&mut allocator, after, number, &format!("10.0.0.{address}"), 0), "{number}");
     }
-    allocator.expire(60);
+    expired(&mut allocator, 60);
     allocator.retain_blocks(|_, _| false);
     assert!(allocator.networks.is_empty());
+}
+
+#[test]
+fn blocks_of_a_network_are_counted_each_for_itself() {
+    let (low, high) = ("10.0.0.0/28", "10.0.0.16/28");
+    let mut allocator = allocator(low, &[]);
+    allocator.set_block(NETWORK, net(high), &[]);
+    allocator.set_block(NETWORK, net("fd00::/64"), &[]);
+    for number in 1..=3 {
+        next(&mut allocator, low, number);
+        next(&mut allocator, high, number + 10);
+        next(&mut allocator, "fd00::/64", number + 20);
+    }
+    give_back(&mut allocator, low, 1, "10.0.0.1", 0);
+    give_back(&mut allocator, "fd00::/64", 21, "fd00::1", 0);
+
+    let of = |block: &str| allocator.usage(NETWORK, net(block)).map(|usage| (usage.used, usage.quarantined));
+    assert_eq!((of(low), of(high), of("fd00::/64")), (Some((2, 1)), Some((3, 0)), Some((2, 1))));
+    assert_eq!(of("10.0.0.32/28"), None);
 }
 
 #[test]

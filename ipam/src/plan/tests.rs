@@ -191,6 +191,18 @@ fn two_nics_on_one_network_share_blocks_within_a_host_and_never_between_hosts() 
 }
 
 #[test]
+fn a_nic_that_comes_to_anothers_network_does_not_bring_a_taken_number_along() {
+    let (addresses, mut plan) = (host_networks(4), Plan::default());
+    plan.add_host(&addresses, &nic("a", &["10.0.1.0/24"]), "h1").unwrap();
+    plan.add_host(&addresses, &nic("b", &["10.0.2.0/24"]), "h2").unwrap();
+
+    plan.add_host(&addresses, &nic("b", &["10.0.1.0/24"]), "h2").unwrap();
+
+    assert_eq!(pods(&plan, &addresses, "a", "h1"), ["10.0.1.0/28"]);
+    assert_eq!(pods(&plan, &addresses, "b", "h2"), ["10.0.1.16/28"]);
+}
+
+#[test]
 fn without_subnet_what_cannot_be_is_said() {
     let mut plan = Plan::default();
     plan.add_interface(&host_networks(4), &nic("a", &["10.0.1.0/24"])).unwrap();
