@@ -166,6 +166,11 @@ impl Engine {
         let mut attachment = plan::attachment(request, &selection, &wish.link, group, &self.parts.boot)?;
         attachment.cookie = Some(cookie);
         attachment.sweepable = sees(&request.environment.netns, cookie);
+        // Before the move: a crash in the middle of it must know what to give back.
+        for moved in attachment.links.iter_mut().filter(|link| link.link == LinkUse::Whole) {
+            let taken = self.with_host(|host| datapath::observe::device(host, moved.master_ifindex))?;
+            moved.original = Some(links::original(&taken.map_err(|error| kernel_error(&error))?));
+        }
         let mut batch = Batch::new();
         let mut reserved = Vec::new();
         if let Some(network) = ours {
@@ -342,6 +347,17 @@ impl Engine {
             datapath::wire(host, &self.home, pod, attachment.group, &wanted, &several, &mut step)
         })?;
         let made = made.map_err(|error| wire_error(&error))?;
+        let (announcer, ears) = (made.announcer, made.ears);
+        if announcer.is_some() || !ears.is_empty() {
+            // Letting go of their sockets takes a grace period of the kernel: nobody waits for that here.
+            let repeat = move || {
+                drop(ears);
+                if let Some(announcer) = announcer {
+                    announcer.repeat();
+                }
+            };
+            drop(std::thread::Builder::new().name("announce".to_owned()).spawn(repeat));
+        }
         for (link, made) in attachment.links.iter_mut().zip(&made.links) {
             link.mac = made.address.as_ref().and_then(hw_addr);
             link.mtu = made.mtu;

@@ -68,7 +68,7 @@ fn deletions(attachment: &Attachment) -> Vec<DelegateCall> {
     let each = attachment.delegates.iter().enumerate().rev();
     each.map(|(id, delegate)| {
         let add = call(&attachment.key, &attachment.netns, delegate, Command::Add, id);
-        delegate_file::deletion(&add, delegate.result.as_ref())
+        delegate_file::deletion(&add, delegate.result.as_deref())
     })
     .collect()
 }
@@ -95,9 +95,9 @@ pub(crate) fn add(
         }
         let delegate = usize::try_from(outcome.id).ok().and_then(|id| attachment.delegates.get_mut(id));
         let delegate = delegate.ok_or_else(|| Error::new(code::DECODE, "an answer is to no call of ours"))?;
-        let printed = plugin_run::printed(&delegate.plugin, &outcome.output.unwrap_or_default())?;
-        results.push(CniResult::parse(&printed)?);
-        delegate.result = Some(printed);
+        let output = outcome.output.unwrap_or_default();
+        results.push(CniResult::parse(&plugin_run::printed(&delegate.plugin, &output)?)?);
+        delegate.result = Some(output);
     }
     if results.len() != wanted {
         return Err(Error::new(code::DELEGATE, "not every plugin was run"));

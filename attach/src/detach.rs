@@ -107,8 +107,11 @@ impl Engine {
         for link in attachment.links.iter().filter(|link| link.link == LinkUse::Whole) {
             let Some(original) = &link.original else { continue };
             let restored = self.with_host(|host| {
-                let Some(index) = fallen_back(host, link) else { return Ok(()) };
-                datapath::restore(host, index, &links::taken(original))
+                let taken = links::taken(original);
+                match datapath::observe::returned(host, &taken)? {
+                    Some(index) => datapath::restore(host, index, &taken),
+                    None => Ok(()),
+                }
             });
             if let Ok(Err(error)) = restored {
                 tracing::warn!(key = %attachment.key, error = words(&error), "restore {}", original.name);
@@ -193,8 +196,9 @@ impl Engine {
             let Some(vlan) = &mut link.vlan else { continue };
             let protocol = protocol(&vlan.protocol)?;
             let _alone = self.vlans.enter(&link.master_ifindex, VLAN_PATIENCE);
-            let made = datapath::masters::vlan(host, link.master_ifindex, vlan.id, protocol, None)
-                .map_err(|error| kernel_error(&error))?;
+            let made =
+                datapath::masters::vlan(host, &self.home, link.master_ifindex, vlan.id, protocol, None)
+                    .map_err(|error| kernel_error(&error))?;
             let name = datapath::masters::vlan_name(link.master_ifindex, vlan.id, protocol);
             vlan.ours = made.made || made.name == name;
             link.master = made.name;
@@ -246,18 +250,4 @@ fn protocol(text: &str) -> Result<VlanProtocol, Error> {
                 .with_details("it is 802.1q or 802.1ad"))
         }
     }
-}
-
-/// Where a device of a dead namespace is on the host now: under its PCI address, else under the name that it had in
-/// the pod with the link-layer address that it had there.
-fn fallen_back(host: &mut Socket, link: &PodLink) -> Option<u32> {
-    let by_pci = std::fs::read_dir(format!("/sys/bus/pci/devices/{}/net", link.nic)).ok();
-    let name = by_pci.and_then(|mut entries| entries.next()?.ok()?.file_name().into_string().ok());
-    if let Some(name) = name {
-        return netlink::route::link_by_name(host, &name).ok().flatten().map(|found| found.index);
-    }
-    let found = netlink::route::link_by_name(host, &link.name).ok().flatten()?;
-    let same =
-        link.mac.is_none_or(|mac| found.address.as_ref().is_some_and(|now| now.as_bytes() == mac.bytes()));
-    same.then_some(found.index)
 }

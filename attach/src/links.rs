@@ -1,5 +1,7 @@
 //! From the record of a link to what the kernel is asked for.
 
+use std::time::Duration;
+
 use cni::NetConf;
 use cni::result::{CniResult, Interface, Ip, Route as ResultRoute};
 use datapath::{MultipathRoute, PodLink as Wired, PodRoute, PolicyTable, Source, Taken};
@@ -8,6 +10,9 @@ use netlink::route::{IpvlanFlag, IpvlanMode, MacvlanMode, NewLinkKind};
 use crate::engine::{hw_addr, link_address};
 use crate::record::{Attachment, Original, PodLink};
 use crate::select::LinkUse;
+
+/// How long `dad: true` listens for somebody who has an address already.
+const DUPLICATE_CHECK: Duration = Duration::from_millis(600);
 
 /// A link as the kernel is asked for it.
 pub(crate) fn wired(link: &PodLink, conf: &NetConf) -> Wired {
@@ -36,7 +41,8 @@ pub(crate) fn wired(link: &PodLink, conf: &NetConf) -> Wired {
         addresses: link.addresses.iter().map(|lease| lease.address).collect(),
         routes: routes.collect(),
         policy: link.policy_routing.then(|| PolicyTable { gateways: gateways() }),
-        announce: announces(&link.link),
+        announce: true,
+        duplicate_check: conf.own.dad.then_some(DUPLICATE_CHECK),
     }
 }
 
@@ -73,15 +79,6 @@ fn sources(conf: &NetConf) -> Vec<netlink::LinkAddress> {
     list.iter().flatten().filter_map(parse).map(|address| link_address(&address)).collect()
 }
 
-/// Whether neighbours can be told of the link (TRAPS P12; docs/link-modes.md has the whole table).
-fn announces(link: &LinkUse) -> bool {
-    match link {
-        LinkUse::Ipvlan { mode, .. } => mode == "l2",
-        LinkUse::Macvlan { .. } | LinkUse::Whole => true,
-        LinkUse::Delegated => false,
-    }
-}
-
 /// Multipath routes as the kernel is asked for them.
 pub(crate) fn multipath(attachment: &Attachment) -> Vec<MultipathRoute> {
     let routes = attachment.multipath.iter();
@@ -93,6 +90,8 @@ pub(crate) fn original(taken: &Taken) -> Original {
     Original {
         name: taken.name.clone(),
         ifindex: taken.index,
+        device: taken.device.clone(),
+        group: taken.group,
         mtu: taken.mtu,
         mac: taken.address.as_ref().and_then(hw_addr),
         up: taken.up,
@@ -105,6 +104,8 @@ pub(crate) fn taken(original: &Original) -> Taken {
     Taken {
         index: original.ifindex,
         name: original.name.clone(),
+        device: original.device.clone(),
+        group: original.group,
         mtu: original.mtu,
         address: original.mac.as_ref().map(link_address),
         up: original.up,

@@ -264,6 +264,12 @@ pub struct Original {
     pub name: String,
     /// Its index.
     pub ifindex: u32,
+    /// The device behind it on its bus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// Its device group.
+    #[serde(default)]
+    pub group: u32,
     /// Its MTU in bytes.
     pub mtu: u32,
     /// Its link-layer address.
@@ -292,9 +298,9 @@ pub struct Delegate {
     /// `CNI_PATH` that it was found on.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
-    /// What its ADD answered; absent when it did not end well or was never heard of.
+    /// What its ADD printed; absent when it did not end well or was never heard of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<Value>,
+    pub result: Option<String>,
 }
 
 impl Attachment {

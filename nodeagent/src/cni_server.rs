@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use attach::{Conversation, Engine, Gone};
 use cni::Error;
 use cni::error::code;
-use cni::protocol::{Answer, Call, Connection, DelegateCall, Outcome, PROTOCOL, Ran, accept, listen_at};
+use cni::protocol::{Answer, Connection, DelegateCall, Outcome, Ran, accept, listen_at};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 
@@ -153,18 +153,13 @@ fn converse(engine: &Engine, connection: &Connection, busy: bool) -> io::Result<
         tracing::warn!(uid = peer.uid, pid = peer.pid, "a CNI call that root did not make is refused");
         return refuse(Error::new(code::BAD_ENVIRONMENT, "only root may attach and detach"));
     }
-    let (call, netns) = connection.receive::<Call>()?;
+    let (call, netns) = match connection.receive_call()? {
+        Ok(call) => call,
+        Err(error) => return refuse(error),
+    };
     if busy {
         let words = format!("{CALLS} calls are being served; try again");
         return refuse(Error::new(code::TRY_AGAIN, words));
-    }
-    if call.protocol > PROTOCOL || call.protocol + 1 < PROTOCOL {
-        let words = format!(
-            "the executable speaks protocol {}, this agent {PROTOCOL} and the one before: install the executables \
-             of this agent",
-            call.protocol
-        );
-        return refuse(Error::new(code::INTERNAL, words));
     }
     let mut conversation = Caller { connection };
     let answer = engine.serve(&call, netns, &mut conversation);
