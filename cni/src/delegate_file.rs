@@ -11,6 +11,7 @@ use std::path::Path;
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::environment::Command;
 use crate::file;
@@ -106,18 +107,22 @@ impl DelegateFile {
 
     /// The DELs, last ADD first, each with what its ADD answered as `prevResult` where the version has that.
     pub fn deletions(&self) -> Vec<DelegateCall> {
-        self.delegates.iter().rev().map(|known| deletion(&known.call, known.result.as_deref())).collect()
+        self.delegates
+            .iter()
+            .rev()
+            .map(|known| with_result(&known.call, Command::Del, known.result.as_deref()))
+            .collect()
     }
 }
 
 /// The DEL that undoes an ADD: the very same configuration, from 0.4.0 on with the ADD's result as `prevResult`.
-pub fn deletion(add: &DelegateCall, result: Option<&str>) -> DelegateCall {
-    with_result(add, Command::Del, result)
+pub fn deletion(add: &DelegateCall, result: Option<&Value>) -> DelegateCall {
+    with_result(add, Command::Del, result.map(Value::to_string).as_deref())
 }
 
 /// The CHECK of what an ADD made.
-pub fn check(add: &DelegateCall, result: Option<&str>) -> DelegateCall {
-    with_result(add, Command::Check, result)
+pub fn check(add: &DelegateCall, result: Option<&Value>) -> DelegateCall {
+    with_result(add, Command::Check, result.map(Value::to_string).as_deref())
 }
 
 fn with_result(add: &DelegateCall, command: Command, result: Option<&str>) -> DelegateCall {

@@ -79,11 +79,15 @@ fn deletions_run_backwards_with_the_results_where_the_version_has_them() {
 fn what_is_no_result_is_not_put_into_a_configuration() {
     let call = add("x", "net1", "{\"cniVersion\":\"1.1.0\"}");
     for result in ["", "nonsense", "{", "[]", "{},\"type\":\"evil\""] {
-        assert_eq!(deletion(&call, Some(result)).config, call.config, "{result}");
+        assert_eq!(with_result(&call, Command::Del, Some(result)).config, call.config, "{result}");
     }
-    assert_eq!(config_of(&check(&call, Some("{}")))["prevResult"], json!({}));
+    assert_eq!(config_of(&check(&call, Some(&json!({}))))["prevResult"], json!({}));
     let wrong = add("x", "net1", "{\"cniVersion\":\"1.1.0\",\"prevResult\":1}");
-    assert_eq!(config_of(&deletion(&wrong, Some("{}")))["prevResult"], json!({}), "the last one counts");
+    assert_eq!(
+        config_of(&deletion(&wrong, Some(&json!({}))))["prevResult"],
+        json!({}),
+        "the last one counts"
+    );
 }
 
 #[test]
@@ -98,7 +102,7 @@ fn a_deletion_forgets_its_own_addition_only() {
     file.begin(&first);
     others.iter().for_each(|call| file.begin(call));
 
-    file.undone(&deletion(&first, Some("{}")));
+    file.undone(&deletion(&first, Some(&json!({}))));
 
     assert_eq!(file.delegates.iter().map(|known| known.call.clone()).collect::<Vec<_>>(), others);
 }
