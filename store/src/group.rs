@@ -21,8 +21,10 @@ pub struct Counts {
     pub commits: u64,
     /// Commits that failed.
     pub failed: u64,
-    /// Callers that waited for a commit, whatever came of it.
+    /// Callers that waited for a commit, whatever came of it, and those that wait now.
     pub waited: u64,
+    /// Callers that wait now.
+    pub waiting: u64,
     /// Batches that nobody waited for.
     pub with_next: u64,
     /// Most callers that shared one commit.
@@ -36,6 +38,8 @@ struct Counters {
     commits: AtomicU64,
     failed: AtomicU64,
     waited: AtomicU64,
+    /// Of those that waited: callers whose commit has ended.
+    ended: AtomicU64,
     with_next: AtomicU64,
     largest: AtomicU64,
 }
@@ -76,10 +80,14 @@ impl<E> Group<E> {
     /// Everything but the syncs, of which only the disk knows.
     pub(crate) fn counts(&self) -> Counts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        // Ended first, so that nobody ends who has not come.
+        let ended = read(&self.counters.ended);
+        let waited = read(&self.counters.waited);
         Counts {
             commits: read(&self.counters.commits),
             failed: read(&self.counters.failed),
-            waited: read(&self.counters.waited),
+            waited,
+            waiting: waited.saturating_sub(ended),
             with_next: read(&self.counters.with_next),
             largest: read(&self.counters.largest),
             syncs: 0,
@@ -186,6 +194,7 @@ impl<E> Group<E> {
             // Nobody is told that those failed which nobody waits for: they are tried again, before all others.
             state.queue.splice(..0, queued.into_iter().filter(|one| !one.waited));
         }
+        add(&self.counters.ended, readers);
         state.endings.push(Ending { group, result: result.map_err(Arc::new), readers });
         self.ended.notify_all();
         state

@@ -1,7 +1,8 @@
 //! The open redb file, opened anew after a failure.
 //!
 //! Once a read or a write of the file has failed, redb refuses everything. The handle is then closed, and whoever
-//! comes next opens the file again: a disk that was full for a while costs no restart.
+//! comes next opens the file again: a disk that was full for a while costs no restart. As long as it is full or
+//! read-only, reads come from a copy in memory.
 
 use std::io;
 use std::ops::Bound;
@@ -10,9 +11,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use redb::backends::FileBackend;
+use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{
-    BackendError, Database, DatabaseError, ReadTransaction, ReadableDatabase, StorageError, WriteTransaction,
+    BackendError, Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, StorageBackend,
+    StorageError, WriteTransaction,
 };
 
 use crate::error::is_no_room;
@@ -23,8 +25,7 @@ const CACHE: usize = 256 * 1024;
 #[derive(Debug)]
 pub(crate) struct Handle {
     source: Source,
-    /// Absent after a failure.
-    open: RwLock<Option<Database>>,
+    open: RwLock<Open>,
     syncs: Arc<AtomicU64>,
 }
 
@@ -34,6 +35,15 @@ pub(crate) enum Source {
     File(PathBuf),
     #[cfg(feature = "lossy")]
     Lossy(crate::lossy::Disk),
+}
+
+#[derive(Debug)]
+enum Open {
+    Writable(Database),
+    /// redb writes when it opens, so what lies on a disk that is full or read-only is read from a copy in memory.
+    Copy(Database),
+    /// After a failure.
+    Closed,
 }
 
 /// What a database is opened for.
@@ -46,6 +56,13 @@ enum Purpose {
     Again,
 }
 
+/// What comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Read,
+    Write,
+}
+
 impl Source {
     /// The file, for messages.
     pub(crate) fn file(&self) -> &Path {
@@ -55,20 +72,22 @@ impl Source {
             Self::Lossy(_) => Path::new("lossy"),
         }
     }
+
+    fn bytes(&self) -> Result<Vec<u8>, io::Error> {
+        match self {
+            Self::File(file) => std::fs::read(file),
+            #[cfg(feature = "lossy")]
+            Self::Lossy(disk) => Ok(disk.bytes()),
+        }
+    }
 }
 
 impl Handle {
     /// Opens the file, which is made when it is not there.
     pub(crate) fn open(source: Source) -> Result<Self, DatabaseError> {
         let syncs = Arc::new(AtomicU64::new(0));
-        let database = match open(&source, &syncs, Purpose::Begin) {
-            // Checking writes; without it the file can still be read.
-            Err(DatabaseError::Storage(StorageError::Io(error))) if is_no_room(&error) => {
-                open(&source, &syncs, Purpose::Again)?
-            }
-            opened => opened?,
-        };
-        Ok(Self { source, open: RwLock::new(Some(database)), syncs })
+        let open = open_for(Next::Read, &source, &syncs, Purpose::Begin)?;
+        Ok(Self { source, open: RwLock::new(open), syncs })
     }
 
     /// The file, for messages.
@@ -86,8 +105,8 @@ impl Handle {
         &self,
         read: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, redb::Error> {
-        let open = self.opened()?;
-        let transaction = database(&open)?.begin_read()?;
+        let open = self.opened(Next::Read)?;
+        let transaction = open.database()?.begin_read()?;
         read(&transaction)
     }
 
@@ -98,9 +117,9 @@ impl Handle {
         change: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
     ) -> Result<(), redb::Error> {
         let write = || -> Result<(), redb::Error> {
-            let open = self.opened()?;
+            let open = self.opened(Next::Write)?;
             // Durable on return is redb's default.
-            let transaction = database(&open)?.begin_write()?;
+            let transaction = open.database()?.begin_write()?;
             change(&transaction)?;
             Ok(transaction.commit()?)
         };
@@ -109,25 +128,31 @@ impl Handle {
             .unwrap_or_else(|_| Err(redb::Error::Corrupted("it cannot be written".to_owned())))
     }
 
-    /// Closes the file; the next read or write opens it again.
+    /// Closes the file; the next read or write opens it again. A copy stays: it does not fail.
     pub(crate) fn close(&self) {
-        let open = self.open.write().unwrap_or_else(PoisonError::into_inner).take();
-        // Closing writes, and redb panics where what it meets there is damaged.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(open)));
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*open, Open::Writable(_)) {
+            let closing = std::mem::replace(&mut *open, Open::Closed);
+            // Closing writes, and redb panics where what it meets there is damaged.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(closing)));
+        }
     }
 
-    /// The database, opened anew when it is closed.
-    fn opened(&self) -> Result<RwLockReadGuard<'_, Option<Database>>, redb::Error> {
+    /// The database, opened anew when what is open does not serve.
+    fn opened(&self, next: Next) -> Result<RwLockReadGuard<'_, Open>, redb::Error> {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        if open.is_some() {
+        if open.serves(next) {
             return Ok(open);
         }
         drop(open);
-        let mut closed = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        if closed.is_none() {
-            *closed = Some(open_again(&self.source, &self.syncs)?);
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        if !open.serves(next) {
+            let again =
+                catch_unwind(AssertUnwindSafe(|| open_for(next, &self.source, &self.syncs, Purpose::Again)));
+            *open =
+                again.unwrap_or_else(|_| Err(StorageError::Corrupted("it is damaged".to_owned()).into()))?;
         }
-        drop(closed);
+        drop(open);
         Ok(self.open.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -138,32 +163,71 @@ impl Drop for Handle {
     }
 }
 
-fn database(open: &Option<Database>) -> Result<&Database, redb::Error> {
-    // Another caller's failure may have closed it since.
-    open.as_ref().ok_or(redb::Error::DatabaseClosed)
+impl Open {
+    fn serves(&self, next: Next) -> bool {
+        match self {
+            Self::Writable(_) => true,
+            Self::Copy(_) => next == Next::Read,
+            Self::Closed => false,
+        }
+    }
+
+    fn database(&self) -> Result<&Database, redb::Error> {
+        match self {
+            Self::Writable(database) | Self::Copy(database) => Ok(database),
+            // By another caller's failure, since it was opened.
+            Self::Closed => Err(redb::Error::DatabaseClosed),
+        }
+    }
 }
 
-fn open_again(source: &Source, syncs: &Arc<AtomicU64>) -> Result<Database, redb::Error> {
-    catch_unwind(AssertUnwindSafe(|| open(source, syncs, Purpose::Again)))
-        .unwrap_or_else(|_| Err(DatabaseError::Storage(StorageError::Corrupted("it is damaged".to_owned()))))
-        .map_err(redb::Error::from)
+fn open_for(
+    next: Next,
+    source: &Source,
+    syncs: &Arc<AtomicU64>,
+    purpose: Purpose,
+) -> Result<Open, DatabaseError> {
+    match open_writable(source, syncs, purpose) {
+        Ok(database) => Ok(Open::Writable(database)),
+        Err(DatabaseError::Storage(StorageError::Io(error))) if next == Next::Read && is_no_room(&error) => {
+            match source.bytes() {
+                Ok(bytes) if !bytes.is_empty() => Ok(Open::Copy(open_copy(&bytes, purpose)?)),
+                _ => Err(StorageError::Io(error).into()),
+            }
+        }
+        Err(error) => Err(error),
+    }
 }
 
-fn open(source: &Source, syncs: &Arc<AtomicU64>, purpose: Purpose) -> Result<Database, DatabaseError> {
-    let mut builder = Database::builder();
-    builder.set_cache_size(CACHE).set_check_integrity_on_open(purpose == Purpose::Begin);
+fn open_writable(
+    source: &Source,
+    syncs: &Arc<AtomicU64>,
+    purpose: Purpose,
+) -> Result<Database, DatabaseError> {
+    let syncs = Arc::clone(syncs);
     match source {
         Source::File(file) => {
             let mut options = std::fs::OpenOptions::new();
             options.read(true).write(true).create(purpose == Purpose::Begin).truncate(false);
-            let inner = FileBackend::new(options.open(file)?)?;
-            builder.create_with_backend(Counted { inner, syncs: Arc::clone(syncs) })
+            let inner = FileBackend::new(options.open(file).map_err(StorageError::from)?)?;
+            builder(purpose).create_with_backend(Counted { inner, syncs })
         }
         #[cfg(feature = "lossy")]
-        Source::Lossy(disk) => {
-            builder.create_with_backend(Counted { inner: disk.clone(), syncs: Arc::clone(syncs) })
-        }
+        Source::Lossy(disk) => builder(purpose).create_with_backend(Counted { inner: disk.clone(), syncs }),
     }
+}
+
+fn open_copy(bytes: &[u8], purpose: Purpose) -> Result<Database, DatabaseError> {
+    let copy = InMemoryBackend::new();
+    let filled = copy.set_len(bytes.len() as u64).and_then(|()| copy.write(0, bytes));
+    filled.map_err(StorageError::from)?;
+    builder(purpose).create_with_backend(copy)
+}
+
+fn builder(purpose: Purpose) -> Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE).set_check_integrity_on_open(purpose == Purpose::Begin);
+    builder
 }
 
 /// A file whose syncs are counted.
@@ -173,7 +237,7 @@ struct Counted<B> {
     syncs: Arc<AtomicU64>,
 }
 
-impl<B: redb::StorageBackend> redb::StorageBackend for Counted<B> {
+impl<B: StorageBackend> StorageBackend for Counted<B> {
     fn len(&self) -> Result<u64, io::Error> {
         self.inner.len()
     }

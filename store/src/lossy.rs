@@ -118,6 +118,11 @@ impl Disk {
         Self { shared: Arc::new(Shared { state: Mutex::new(state), let_go: Condvar::new() }) }
     }
 
+    /// All of it, as a reader sees it.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.lock().written.clone()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
