@@ -68,21 +68,19 @@ pub fn uppers(host: &mut Socket, home: &HostNamespace, master: u32) -> Result<Ve
             uppers.push(upper(link, None));
         }
     }
-    let own = route::namespace_id_of(host, home.as_fd())?;
+    let mut elsewhere = Vec::new();
     for namespace in route::namespace_ids(host)? {
-        if Some(namespace) == own {
-            continue;
-        }
         // One that ends meanwhile has nothing any more.
         let Ok(there) = route::links_in(host, namespace) else { continue };
-        let above = there.links.into_iter().filter(|link| {
-            link.lower == Some(master)
-                && link.lower_netnsid.is_some()
-                && link.lower_netnsid == own
-                && link.kind.as_deref() != Some("veth")
-        });
-        uppers.extend(above.map(|link| upper(link, Some(namespace))));
+        let above = |link: &Link| link.lower == Some(master) && link.kind.as_deref() != Some("veth");
+        elsewhere.extend(there.links.into_iter().filter(above).map(|link| (namespace, link)));
     }
+    // Asked last: the dumps themselves gave this namespace its number, if it had none.
+    let own = route::namespace_id_of(host, home.as_fd())?;
+    let ours = elsewhere.into_iter().filter(|(namespace, link)| {
+        Some(*namespace) != own && link.lower_netnsid.is_some() && link.lower_netnsid == own
+    });
+    uppers.extend(ours.map(|(namespace, link)| upper(link, Some(namespace))));
     Ok(uppers)
 }
 

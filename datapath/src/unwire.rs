@@ -112,10 +112,15 @@ pub(crate) fn give_back(
         verdict = one(&mut pod.route, route::set_link(now.index, &elsewhere));
     }
     if matches!(&verdict, Err(error) if errno(error) == Some(libc::EEXIST)) {
-        // Better home under another name than lost with the pod.
-        index = None;
-        let renamed = LinkSettings { name: Some(ANY_NAME.to_owned()), new_index: None, ..home_again };
-        verdict = one(&mut pod.route, route::set_link(now.index, &renamed));
+        if route::link_by_index(&mut pod.route, now.index)?.is_none() {
+            // It moved, and was refused its name there; that is told below.
+            verdict = Ok(());
+        } else {
+            // Better home under another name than lost with the pod.
+            index = None;
+            let renamed = LinkSettings { name: Some(ANY_NAME.to_owned()), new_index: None, ..home_again };
+            verdict = one(&mut pod.route, route::set_link(now.index, &renamed));
+        }
     }
     verdict.map_err(step)?;
     let found = match index {
