@@ -36,7 +36,7 @@ pub struct NetConf {
     pub master_nets: Vec<IpNet>,
     /// `masters`.
     pub masters: Vec<String>,
-    /// `deviceIDs`, `deviceID` and `runtimeConfig.deviceID`, each once.
+    /// `deviceIDs`, `deviceID`, `pciBusID` and `runtimeConfig.deviceID`, each once.
     pub devices: Vec<String>,
     /// `args.cni`: what the pod asks for.
     pub pod: PodArgs,
@@ -48,6 +48,8 @@ pub struct NetConf {
     pub valid: Valid,
     /// `dns`, as it came.
     pub dns: Option<Value>,
+    /// `daemonIP` and `daemonPort`: where the predecessor's daemon would be asked.
+    pub daemon: Daemon,
     /// Our own keys beyond the predecessor's.
     pub own: OwnKeys,
 }
@@ -65,8 +67,20 @@ pub struct Plugin {
     pub mtu: u32,
     /// `vlan` of `plugin`: for `sriov` the VF's, for ipvlan and macvlan the VLAN between the master and the link.
     pub vlan: Option<u16>,
+    /// `vlanProtocol` of ipvlan and macvlan: 802.1q unless it says 802.1ad.
+    pub vlan_protocol: VlanProtocol,
     /// The whole object.
     pub raw: Map<String, Value>,
+}
+
+/// Ether type of a VLAN.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum VlanProtocol {
+    /// 802.1Q, 0x8100.
+    #[default]
+    Q,
+    /// 802.1ad, 0x88a8.
+    Ad,
 }
 
 /// What a pod asks for (`cni-args`).
@@ -84,13 +98,28 @@ pub struct PodArgs {
     pub ips: Vec<StaticIp>,
 }
 
-/// What the runtime adds.
+/// What the runtime adds (FOREIGN §1.6).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RuntimeConfig {
-    /// `mac`.
+    /// `mac`: six bytes like `02:00:00:00:00:01`, of one station.
     pub mac: Option<String>,
     /// `ips`.
     pub ips: Vec<StaticIp>,
+    /// `deviceID`; it is also among the [`NetConf::devices`].
+    pub device: Option<String>,
+    /// `infinibandGUID`: eight bytes like `c2:11:22:33:44:55:66:77`.
+    pub infiniband_guid: Option<String>,
+    /// `CNIDeviceInfoFile`: where others read which device the pod got.
+    pub device_info_file: Option<String>,
+}
+
+/// Where the predecessor's daemon would be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Daemon {
+    /// Host; `localhost` when empty.
+    pub host: String,
+    /// Port; 11000 when 0 or absent.
+    pub port: u16,
 }
 
 /// An address that somebody asks for.
@@ -150,6 +179,7 @@ impl NetConf {
         let runtime = runtime.map(|object| Keys::new(object, "runtimeConfig."));
         let mut devices = keys.texts("deviceIDs")?;
         devices.push(keys.text("deviceID")?);
+        devices.push(keys.text("pciBusID")?);
         if let Some(runtime) = &runtime {
             devices.push(runtime.text("deviceID")?);
         }
@@ -161,7 +191,13 @@ impl NetConf {
         }
         let runtime = match &runtime {
             None => RuntimeConfig::default(),
-            Some(keys) => RuntimeConfig { mac: some(keys.text("mac")?), ips: keys.static_ips("ips")? },
+            Some(keys) => RuntimeConfig {
+                mac: keys.mac("mac")?,
+                ips: keys.static_ips("ips")?,
+                device: some(keys.text("deviceID")?),
+                infiniband_guid: keys.guid("infinibandGUID")?,
+                device_info_file: some(keys.text("CNIDeviceInfoFile")?),
+            },
         };
         let subnet = some(keys.text("subnet")?).map(|text| keys.net("subnet", &text)).transpose()?;
         let nets = keys.texts("masterNets")?;
@@ -176,9 +212,10 @@ impl NetConf {
             devices: once,
             pod: pod_args(&keys)?,
             runtime,
-            prev_result: raw.get("prevResult").filter(|value| !value.is_null()).cloned(),
+            prev_result: keys.object("prevResult")?.cloned().map(Value::Object),
             valid: valid(&raw)?,
             dns: raw.get("dns").filter(|value| !value.is_null()).cloned(),
+            daemon: daemon(&keys)?,
             own: own_keys(&keys)?,
             ipam,
             ipam_type,
@@ -214,6 +251,14 @@ fn some(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
+fn daemon(keys: &Keys<'_>) -> Result<Daemon, Error> {
+    let port = keys.number("daemonPort", u32::from(u16::MAX))?.and_then(|port| u16::try_from(port).ok());
+    Ok(Daemon {
+        host: some(keys.text("daemonIP")?).unwrap_or_else(|| "localhost".to_owned()),
+        port: port.filter(|port| *port > 0).unwrap_or(11_000),
+    })
+}
+
 fn plugin(object: &Map<String, Value>) -> Result<Plugin, Error> {
     let keys = Keys::new(object, "plugin.");
     let vlan = keys.number("vlan", 4094)?;
@@ -223,6 +268,11 @@ fn plugin(object: &Map<String, Value>) -> Result<Plugin, Error> {
         mode: keys.text("mode")?,
         mtu: keys.number("mtu", 65_535)?.unwrap_or(0),
         vlan: vlan.and_then(|id| u16::try_from(id).ok()).filter(|id| *id > 0),
+        vlan_protocol: match keys.text("vlanProtocol")?.to_ascii_lowercase().as_str() {
+            "" | "802.1q" => VlanProtocol::Q,
+            "802.1ad" => VlanProtocol::Ad,
+            _ => return Err(keys.wrong("vlanProtocol", "802.1q or 802.1ad")),
+        },
         raw: object.clone(),
     })
 }
@@ -266,10 +316,7 @@ fn valid(raw: &Map<String, Value>) -> Result<Valid, Error> {
 fn own_keys(keys: &Keys<'_>) -> Result<OwnKeys, Error> {
     let names = keys.text("names")?;
     if !matches!(names.as_str(), "" | "indexed" | "exact") {
-        return Err(Error::new(
-            code::INVALID_CONFIG,
-            format!("names: `{names}` is neither indexed nor exact"),
-        ));
+        return Err(keys.wrong("names", "indexed or exact"));
     }
     Ok(OwnKeys {
         exact_names: names == "exact",

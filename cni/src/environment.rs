@@ -136,14 +136,11 @@ pub fn is_name(text: &str) -> bool {
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
 }
 
-/// Whether a text can be the name of an interface (`dev_valid_name`, net/core/dev.c).
+/// Whether a text can be the name of an interface (`dev_valid_name`, net/core/dev.c; its white space is that of
+/// lib/ctype.c, which takes bytes for Latin-1).
 pub fn is_ifname(text: &str) -> bool {
-    (1..=15).contains(&text.len())
-        && text != "."
-        && text != ".."
-        && !text
-            .bytes()
-            .any(|byte| byte == b'/' || byte == b':' || byte.is_ascii_whitespace() || byte == 0x0b)
+    let wrong = |byte: u8| matches!(byte, b'/' | b':' | b' ' | 0x09..=0x0d | 0xa0);
+    (1..=15).contains(&text.len()) && text != "." && text != ".." && !text.bytes().any(wrong)
 }
 
 /// The value of a key of `CNI_ARGS`; keys that nobody knows are fine.
@@ -162,6 +159,8 @@ pub fn without_argument(args: &str, key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn read(pairs: &[(&str, &str)]) -> Result<Environment, Error> {
@@ -205,7 +204,7 @@ mod tests {
         for wrong in ["-a", "a/b", "a b", "ä"] {
             assert_eq!(with(&[("CNI_CONTAINERID", wrong)]).unwrap_err().code, 4, "{wrong}");
         }
-        for wrong in ["a/b", "a:b", "a b", ".", "..", "sixteen-bytes-xx"] {
+        for wrong in ["a/b", "a:b", "a b", "a\u{b}b", "\u{e0}", ".", "..", "sixteen-bytes-xx"] {
             assert_eq!(with(&[("CNI_IFNAME", wrong)]).unwrap_err().code, 4, "{wrong}");
         }
         assert!(with(&[("CNI_IFNAME", "fifteen-bytes-x")]).is_ok());
@@ -220,5 +219,25 @@ mod tests {
         assert_eq!(argument(args, "MAC"), None);
         assert_eq!(without_argument("POD_NAME=a;IP=x,y,z", "IP"), "POD_NAME=a");
         assert_eq!(without_argument("POD_NAME=a;IP=x,y,z;SOME_ARG=b", "IP"), "POD_NAME=a;SOME_ARG=b");
+    }
+
+    proptest! {
+        #[test]
+        fn any_arguments_are_read_without_panic(args in "[A-C=;, é]{0,30}", key in "[A-C]{0,2}") {
+            let without = without_argument(&args, &key);
+            prop_assert_eq!(argument(&without, &key), None);
+            prop_assert!(without.len() <= args.len());
+        }
+
+        #[test]
+        fn any_environment_is_read_or_refused_with_code_4(values in proptest::collection::vec(".{0,20}", 6)) {
+            let names = ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_ARGS", "CNI_PATH", "CNI_NETNS_OVERRIDE"];
+            let mut pairs: Vec<(&str, &str)> = names.into_iter().zip(values.iter().map(String::as_str)).collect();
+            pairs.push(("CNI_COMMAND", "ADD"));
+            match read(&pairs) {
+                Ok(found) => prop_assert!(is_name(&found.container_id) && is_ifname(&found.ifname)),
+                Err(error) => prop_assert_eq!(error.code, 4),
+            }
+        }
     }
 }

@@ -104,17 +104,13 @@ impl CniResult {
             return old(object);
         }
         let mut object = object.clone();
-        // Go programs write an absent list as null.
         for key in ["interfaces", "ips", "routes"] {
+            // Go programs write an absent list as null.
             if object.get(key).is_some_and(Value::is_null) {
                 object.remove(key);
             }
-        }
-        for ip in object.get_mut("ips").and_then(Value::as_array_mut).into_iter().flatten() {
-            if let Some(ip) = ip.as_object_mut()
-                && ip.get("gateway").is_some_and(|gateway| gateway.as_str() == Some(""))
-            {
-                ip.remove("gateway");
+            for item in object.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten() {
+                item.as_object_mut().into_iter().for_each(drop_absent);
             }
         }
         serde_json::from_value(Value::Object(object))
@@ -171,6 +167,14 @@ impl CniResult {
     }
 }
 
+/// Drops what means "absent": null, an empty text, and the interface −1 of some older plugins.
+fn drop_absent(object: &mut Map<String, Value>) {
+    object.retain(|key, value| {
+        let no_interface = key == "interface" && value.as_i64().is_some_and(|number| number < 0);
+        !(value.is_null() || value.as_str() == Some("") || no_interface)
+    });
+}
+
 /// A route with a destination only.
 pub fn plain(dst: IpNet) -> Route {
     Route { dst, gw: None, mtu: None, advmss: None, priority: None, table: None, scope: None }
@@ -187,7 +191,9 @@ fn old(object: &Map<String, Value>) -> Result<CniResult, Error> {
         let gateway = family.get("gateway").and_then(Value::as_str).and_then(|text| text.parse().ok());
         result.ips.push(Ip { address, gateway, interface: None });
         for route in family.get("routes").and_then(Value::as_array).into_iter().flatten() {
-            let route = serde_json::from_value(route.clone());
+            let mut route = route.clone();
+            route.as_object_mut().into_iter().for_each(drop_absent);
+            let route = serde_json::from_value(route);
             result.routes.push(route.map_err(|_| wrong(&format!("{key}.routes")))?);
         }
     }
@@ -195,77 +201,4 @@ fn old(object: &Map<String, Value>) -> Result<CniResult, Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn whole() -> CniResult {
-        let interface = Interface {
-            name: "net1-0".to_owned(),
-            mac: "02:00:00:00:00:01".to_owned(),
-            mtu: 9000,
-            sandbox: "/var/run/netns/p".to_owned(),
-            socket_path: String::new(),
-            pci_id: "0000:01:10.0".to_owned(),
-        };
-        CniResult {
-            interfaces: vec![interface],
-            ips: vec![
-                Ip { address: "192.168.0.1/18".parse().unwrap(), gateway: None, interface: Some(0) },
-                Ip {
-                    address: "fd10::1/66".parse().unwrap(),
-                    gateway: Some("fd10::ff".parse().unwrap()),
-                    interface: Some(0),
-                },
-            ],
-            routes: vec![Route { mtu: Some(1400), ..plain("10.0.0.0/8".parse().unwrap()) }],
-            dns: None,
-        }
-    }
-
-    #[test]
-    fn each_version_has_its_own_fields_and_no_others() {
-        let of = |version| whole().emit(version).to_string();
-        for version in [Version::V0_3_0, Version::V0_3_1, Version::V0_4_0] {
-            assert_eq!(
-                of(version),
-                format!(
-                    "{{\"cniVersion\":\"{version}\",\"interfaces\":[{{\"name\":\"net1-0\",\
-                     \"mac\":\"02:00:00:00:00:01\",\"sandbox\":\"/var/run/netns/p\"}}],\
-                     \"ips\":[{{\"version\":\"4\",\"interface\":0,\"address\":\"192.168.0.1/18\"}},\
-                     {{\"version\":\"6\",\"interface\":0,\"address\":\"fd10::1/66\",\"gateway\":\"fd10::ff\"}}],\
-                     \"routes\":[{{\"dst\":\"10.0.0.0/8\"}}],\"dns\":{{}}}}"
-                )
-            );
-        }
-        assert!(!of(Version::V1_0_0).contains("\"version\":\""));
-        assert!(!of(Version::V1_0_0).contains("mtu") && !of(Version::V1_0_0).contains("pciID"));
-        for wanted in ["\"mtu\":9000", "\"pciID\":\"0000:01:10.0\"", "\"mtu\":1400"] {
-            assert!(of(Version::V1_1_0).contains(wanted), "{wanted}");
-        }
-    }
-
-    #[test]
-    fn what_is_written_reads_back() {
-        assert_eq!(
-            CniResult { dns: Some(json!({})), ..whole() },
-            CniResult::parse(&whole().emit(Version::V1_1_0)).unwrap()
-        );
-        let older = CniResult::parse(&whole().emit(Version::V0_4_0)).unwrap();
-        assert_eq!((older.ips, older.interfaces[0].mtu), (whole().ips, 0));
-    }
-
-    #[test]
-    fn old_results_nulls_and_unknown_keys_are_read() {
-        let old = json!({"cniVersion": "0.2.0", "ip4": {"ip": "10.1.2.3/24", "gateway": "10.1.2.1",
-            "routes": [{"dst": "0.0.0.0/0"}]}, "ip6": {"ip": "fd00::1/64"}});
-        let found = CniResult::parse(&old).unwrap();
-        assert_eq!((found.ips.len(), found.routes.len()), (2, 1));
-
-        let odd = json!({"cniVersion": "1.0.0", "interfaces": null, "routes": null, "new": 1,
-            "ips": [{"address": "10.1.2.3/24", "gateway": "", "frob": true}]});
-        assert_eq!(CniResult::parse(&odd).unwrap().ips[0].gateway, None);
-
-        assert_eq!(CniResult::parse(&json!({"ips": [{"address": "x"}]})).unwrap_err().code, 6);
-        assert_eq!(CniResult::parse(&json!([])).unwrap_err().code, 6);
-    }
-}
+mod tests;

@@ -19,7 +19,8 @@ impl<'a> Keys<'a> {
         Self { object, path }
     }
 
-    fn wrong(&self, key: &str, want: &str) -> Error {
+    /// The error of a key that is not what it should be.
+    pub(super) fn wrong(&self, key: &str, want: &str) -> Error {
         let found = self.object.get(key).map(Value::to_string).unwrap_or_default();
         let shown: String = found.chars().take(80).collect();
         Error::new(code::INVALID_CONFIG, format!("{}{key}: {shown} is not {want}", self.path))
@@ -110,6 +111,40 @@ impl<'a> Keys<'a> {
         })
     }
 
+    /// A MAC address of one station, in small letters.
+    ///
+    /// # Errors
+    /// Code 7 when it is none.
+    pub fn mac(&self, key: &str) -> Result<Option<String>, Error> {
+        let text = self.text(key)?.to_ascii_lowercase();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let first = bytes(&text, 6).filter(|bytes| bytes.iter().any(|byte| *byte != 0));
+        match first.and_then(|bytes| bytes.first().copied()) {
+            Some(first) if first & 1 == 0 => Ok(Some(text)),
+            Some(_) => {
+                Err(self.wrong(key, "the MAC address of one station: clear the lowest bit of its first byte"))
+            }
+            None => Err(self.wrong(key, "a MAC address like 02:00:00:00:00:01")),
+        }
+    }
+
+    /// A GUID of an InfiniBand port, in small letters.
+    ///
+    /// # Errors
+    /// Code 7 when it is none.
+    pub fn guid(&self, key: &str) -> Result<Option<String>, Error> {
+        let text = self.text(key)?.to_ascii_lowercase();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        match bytes(&text, 8) {
+            Some(_) => Ok(Some(text)),
+            None => Err(self.wrong(key, "a GUID like c2:11:22:33:44:55:66:77")),
+        }
+    }
+
     /// A list of addresses, each with or without prefix length.
     ///
     /// # Errors
@@ -119,6 +154,16 @@ impl<'a> Keys<'a> {
         let each = texts.iter().map(|text| StaticIp::parse(text));
         each.collect::<Option<_>>().ok_or_else(|| self.wrong(key, "a list of addresses like 192.168.0.1/18"))
     }
+}
+
+/// Pairs of hexadecimal digits with colons between them.
+fn bytes(text: &str, count: usize) -> Option<Vec<u8>> {
+    let byte = |pair: &str| {
+        let digits = pair.len() == 2 && pair.bytes().all(|digit| digit.is_ascii_hexdigit());
+        digits.then(|| u8::from_str_radix(pair, 16).ok()).flatten()
+    };
+    let bytes: Option<Vec<u8>> = text.split(':').map(byte).collect();
+    bytes.filter(|bytes| bytes.len() == count)
 }
 
 impl StaticIp {

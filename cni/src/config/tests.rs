@@ -17,7 +17,9 @@ fn whole() -> Value {
         "args": {"cni": {"nics": 1, "masters": ["eth1"], "class": "highspeed", "target": "10Gbps",
             "ips": ["192.168.0.1/18"]}},
         "deviceID": "0000:01:10.0", "deviceIDs": ["0000:01:10.0", "0000:01:10.2"],
-        "runtimeConfig": {"mac": "02:00:00:00:00:07", "ips": ["fd10::4", "10.0.0.4/24"], "deviceID": "0000:01:10.4"},
+        "runtimeConfig": {"mac": "02:00:00:00:00:07", "ips": ["fd10::4", "10.0.0.4/24"], "deviceID": "0000:01:10.4",
+            "infinibandGUID": "C2:11:22:33:44:55:66:77", "CNIDeviceInfoFile": "/var/run/x"},
+        "pciBusID": "0000:01:10.0", "names": "exact", "ipamNeedsLink": true, "dad": "true", "policyRouting": false,
         "frob": {"x": [1]}})
 }
 
@@ -37,6 +39,14 @@ fn every_key_is_read_and_an_unknown_one_is_kept() {
     assert_eq!(conf.runtime.ips[0].prefix_len, None);
     assert_eq!(conf.runtime.ips[1].prefix_len, Some(24));
     assert!(conf.multi_nic_ipam);
+    assert_eq!((conf.daemon.host.as_str(), conf.daemon.port), ("localhost", 11_000));
+    assert_eq!(conf.runtime.mac.as_deref(), Some("02:00:00:00:00:07"));
+    assert_eq!(conf.runtime.device.as_deref(), Some("0000:01:10.4"));
+    assert_eq!(conf.runtime.infiniband_guid.as_deref(), Some("c2:11:22:33:44:55:66:77"));
+    assert_eq!(conf.runtime.device_info_file.as_deref(), Some("/var/run/x"));
+    assert_eq!(conf.pod.ips, [StaticIp::parse("192.168.0.1/18").unwrap()]);
+    assert!(conf.own.exact_names && conf.own.ipam_needs_link && conf.own.dad && !conf.own.predecessor_names);
+    assert_eq!(conf.own.policy_routing, Some(false));
     assert_eq!(conf.raw["frob"], json!({"x": [1]}));
 }
 
@@ -62,7 +72,29 @@ fn a_wrong_key_is_named_with_its_path_and_what_it_should_be() {
         ),
         ("/runtimeConfig/mac", json!(1), 7, "runtimeConfig.mac: 1 is not a text"),
         ("/multiNICIPAM", json!("yes"), 7, "multiNICIPAM: \"yes\" is not true or false"),
-        ("/names", json!("odd"), 7, "names: `odd` is neither indexed nor exact"),
+        (
+            "/runtimeConfig/mac",
+            json!("01:00:00:00:00:07"),
+            7,
+            "runtimeConfig.mac: \"01:00:00:00:00:07\" is not the MAC address of one station: clear the lowest bit \
+             of its first byte",
+        ),
+        (
+            "/runtimeConfig/mac",
+            json!("00:00:00:00:00:00"),
+            7,
+            "runtimeConfig.mac: \"00:00:00:00:00:00\" is not a MAC address like 02:00:00:00:00:01",
+        ),
+        (
+            "/runtimeConfig/infinibandGUID",
+            json!("c2:11"),
+            7,
+            "runtimeConfig.infinibandGUID: \"c2:11\" is not a GUID like c2:11:22:33:44:55:66:77",
+        ),
+        ("/plugin/vlanProtocol", json!("q"), 7, "plugin.vlanProtocol: \"q\" is not 802.1q or 802.1ad"),
+        ("/daemonPort", json!(65_536), 7, "daemonPort: 65536 is not a whole number from 0 to 65535"),
+        ("/prevResult", json!(7), 7, "prevResult: 7 is not an object"),
+        ("/names", json!("odd"), 7, "names: \"odd\" is not indexed or exact"),
     ];
     for (pointer, value, code, message) in rows {
         let mut conf = whole();
