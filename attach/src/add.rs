@@ -158,6 +158,7 @@ impl Engine {
         };
         let mut book = self.book();
         book.know(&networks);
+        self.wake(&mut book);
         let wish = plan::wish(request, network, link.cloned().unwrap_or_default());
         let known = Known { inventory: &inventory, network, classes: &networks.classes, usage: &book.usage };
         let selection = select(&known, &wish).map_err(|error| plan::select_error(&error))?;
@@ -449,6 +450,7 @@ impl Engine {
         let mut result = CniResult { dns: ipam_dns(request), ..CniResult::default() };
         let mut book = self.book();
         book.know(&networks);
+        self.wake(&mut book);
         let group = book.new_group();
         let mut attachment = plan::blank(request, group, &self.parts.boot);
         attachment.cookie = Some(cookie);
@@ -461,7 +463,7 @@ impl Engine {
         let alone = numbered.len() == 1;
         let mut batch = Batch::new();
         for (index, lease, reservation) in &reserved {
-            attachment.addresses.push(lease.clone());
+            attachment.addresses.push((*index, lease.clone()));
             // Under a plugin of one link the caller fills the index in; under several it says which is whose.
             let interface = (!alone).then_some(usize::from(*index));
             result.ips.push(cni::result::Ip { address: lease.address, gateway: None, interface });

@@ -25,7 +25,8 @@ impl Engine {
                 .with_details("it needs an ADD")
         })?;
         let wrong = |words: String| Error::new(code::INTERNAL, format!("{}: {words}", request.key));
-        for lease in known.links.iter().flat_map(|link| &link.addresses).chain(&known.addresses) {
+        let of_links = known.links.iter().flat_map(|link| &link.addresses);
+        for lease in of_links.chain(known.addresses.iter().map(|(_, lease)| lease)) {
             if !before.ips.iter().any(|ip| ip.address == lease.address) {
                 return Err(wrong(format!("prevResult does not have address {}", lease.address)));
             }

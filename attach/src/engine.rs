@@ -184,8 +184,7 @@ impl Engine {
         let networks = (self.parts.networks)();
         let mut book = self.book();
         book.know(&networks);
-        let now = now();
-        book.addresses.expire(now);
+        self.wake(&mut book);
         book.addresses.usage(network, block)
     }
 
@@ -197,19 +196,23 @@ impl Engine {
     /// Writes down what nobody waits for, and forgets what has rested. To be called about once a second.
     pub fn housekeeping(&self) {
         let Some(store) = &self.parts.store else { return };
-        let expired = self.book().addresses.expire(now());
-        let mut batch = Batch::new();
-        for change in &expired {
-            drop(batch.address(change));
-        }
-        if !batch.is_empty() {
-            store.with_next(batch);
-        }
+        self.wake(&mut self.book());
         if let Err(error) = store.flush() {
             tracing::warn!(
                 error = words(&error),
                 "what is held cannot be written down now; it is tried again"
             );
+        }
+    }
+
+    /// Frees addresses that have rested long enough. Their rows go before those of whoever gets them next.
+    pub(crate) fn wake(&self, book: &mut Book) {
+        let mut batch = Batch::new();
+        for change in book.addresses.expire(now()) {
+            drop(batch.address(&change));
+        }
+        if !batch.is_empty() {
+            self.with_next(batch);
         }
     }
 

@@ -221,7 +221,6 @@ pub(crate) fn reserve(
     sticky: &[(IpNet, std::net::IpAddr)],
 ) -> Result<Vec<(u16, Leased, Reservation)>, Error> {
     let now = now();
-    book.addresses.expire(now);
     let mut reserved: Vec<(u16, Leased, Reservation)> = Vec::new();
     let mut wanted = wanted.to_vec();
     let outcome = masters.iter().try_for_each(|(index, master)| {

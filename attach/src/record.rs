@@ -90,9 +90,10 @@ pub struct Attachment {
     pub group: u32,
     /// Its links, by index.
     pub links: Vec<PodLink>,
-    /// Addresses that belong to no link of ours (`multi-nic-ipam` under another plugin, delegated plugins).
+    /// Addresses that belong to no link of ours, with the position of the master that they are for
+    /// (`multi-nic-ipam` under another plugin).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub addresses: Vec<Leased>,
+    pub addresses: Vec<(u16, Leased)>,
     /// Routes over several links.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub multipath: Vec<Multipath>,
@@ -307,8 +308,7 @@ impl Attachment {
     /// Every address of it that is out of a block of ours, with the link's position.
     pub fn leases(&self) -> impl Iterator<Item = (u16, &Leased)> {
         let links = self.links.iter().flat_map(|link| link.addresses.iter().map(|lease| (link.index, lease)));
-        let others = self.addresses.iter().enumerate();
-        let others = others.map(|(index, lease)| (u16::try_from(index).unwrap_or(u16::MAX), lease));
+        let others = self.addresses.iter().map(|(index, lease)| (*index, lease));
         links.chain(others).filter(|(_, lease)| lease.block.is_some())
     }
 }
