@@ -29,7 +29,8 @@ pub(super) fn pool<'a>(
     for nic in &known.inventory.nics {
         let reasons = &nic.secondary.reasons;
         let only_uplink = *reasons == [NotSecondary::Protected];
-        if !nic.secondary.is_secondary && !(uplink_too && only_uplink) {
+        let usable = nic.secondary.is_secondary || (uplink_too && only_uplink);
+        if !usable {
             left_out.push(LeftOut::new(nic, Rule::NotSecondary, super::words::not_secondary(nic)));
             continue;
         }
