@@ -4,6 +4,7 @@
 //! the ratio to what ran between the same runs.
 
 mod api;
+mod attach;
 mod measure;
 mod probe;
 mod synthetic;
@@ -37,6 +38,17 @@ enum What {
         #[arg(long, hide = true, value_name = "DIR")]
         programs: Option<PathBuf>,
     },
+    /// Pods get NICs: ours beside Debian's Go plugins and the work that nobody can avoid.
+    Attach {
+        #[command(flatten)]
+        amount: attach::Amount,
+        /// The same inside a machine of the lab, with ipvlan.
+        #[arg(long)]
+        vm: bool,
+        /// Executables that are built already (how the machine of the lab calls this).
+        #[arg(long, hide = true, value_name = "DIR")]
+        programs: Option<PathBuf>,
+    },
     /// The agent: requests a second, memory, idleness, and how soon a change is told.
     Api {
         /// Seconds that each load lasts.
@@ -60,6 +72,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             probe::run(&programs.hwprobe, &workspace.target.join("bench/synthetic"), *runs)?;
         }
         What::Probe { runs, vm: true, .. } => in_machine(*runs)?,
+        What::Attach { amount, programs: Some(folder), .. } => attach::with_programs(folder, *amount)?,
+        What::Attach { amount, vm: false, .. } => attach::on_host(&Workspace::load()?, *amount)?,
+        What::Attach { amount, vm: true, .. } => attach::in_machine(&Workspace::load()?, *amount)?,
         What::Api { seconds, changes } => {
             let workspace = Workspace::load()?;
             program::must(workspace.lab("packages").arg("test"))?;
