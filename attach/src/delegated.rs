@@ -68,7 +68,8 @@ fn deletions(attachment: &Attachment) -> Vec<DelegateCall> {
     let each = attachment.delegates.iter().enumerate().rev();
     each.map(|(id, delegate)| {
         let add = call(&attachment.key, &attachment.netns, delegate, Command::Add, id);
-        delegate_file::deletion(&add, delegate.result.as_deref())
+        let result = delegate.result.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        delegate_file::deletion(&add, result.as_ref())
     })
     .collect()
 }
