@@ -9,6 +9,7 @@ mod one_by_one;
 mod ours;
 mod pair;
 mod place;
+mod table;
 mod together;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use crate::{output, program};
 use caller::Caller;
 use ours::Ours;
 use place::Place;
+use table::Table;
 
 /// NICs of a pod that asks for many.
 const MANY: usize = 8;
@@ -130,11 +132,14 @@ fn run(programs: &Path, folder: &Path, kind: Kind, amount: Amount) -> Result<()>
         std::iter::once(&pair).chain(ours.as_ref().map(Ours::contender)).collect();
     describe(&place, kind)?;
     let empty = empty::path(programs);
-    let one = one_by_one::one_nic(&place, kind, &contenders, &empty, amount.turns)?;
-    one_by_one::many_nics(&place, kind, &contenders, amount.turns.div_ceil(2))?;
-    together::arrivals(&place, &contenders, amount.pods)?;
-    together::at_once(&place, &contenders, &one)?;
-    together::departures(&place, &contenders)
+    let mut table = Table::new(&contenders);
+    let one = one_by_one::one_nic(&place, kind, &contenders, &empty, amount.turns, &mut table)?;
+    one_by_one::many_nics(&place, kind, &contenders, amount.turns.div_ceil(2), &mut table)?;
+    together::arrivals(&place, &contenders, amount.pods, &mut table)?;
+    together::at_once(&place, &contenders, &one, &mut table)?;
+    together::departures(&place, &contenders, &mut table)?;
+    table.print();
+    Ok(())
 }
 
 /// One line that says where the times are from.

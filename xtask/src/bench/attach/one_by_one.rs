@@ -8,6 +8,7 @@ use anyhow::{Result, ensure};
 use super::caller::{Caller, add, del, links};
 use super::floor::{Bare, Log};
 use super::place::Place;
+use super::table::Table;
 use super::{Contender, Kind, MANY, empty};
 use crate::bench::measure::{median, milliseconds, percentile, time};
 use crate::output;
@@ -37,6 +38,7 @@ pub(super) fn one_nic(
     contenders: &[&Contender],
     empty: &Path,
     turns: usize,
+    table: &mut Table,
 ) -> Result<Vec<Duration>> {
     output::line(&format!("one NIC, {turns} turns, medians"));
     let (mut bare, mut log) = (Bare::new(kind, 1)?, Log::new(place)?);
@@ -66,11 +68,19 @@ pub(super) fn one_nic(
     output::line(&format!("  {:<26}     {:>10}", "append and fdatasync", milliseconds(median(&write))));
     output::line(&format!("  {:<26} ADD {:>10}", "unavoidable sum", milliseconds(sum)));
     compare(contenders, &times, Some((sum, "the sum")));
+    table.times("1 NIC, ADD", Some(sum), adds(&times));
+    table.times("1 NIC, DEL", Some(median(&kernel.del)), dels(&times));
     Ok(times.iter().map(|times| median(&times.add)).collect())
 }
 
 /// A pod with [`MANY`] NICs, and what each further one costs.
-pub(super) fn many_nics(place: &Place, kind: Kind, contenders: &[&Contender], turns: usize) -> Result<()> {
+pub(super) fn many_nics(
+    place: &Place,
+    kind: Kind,
+    contenders: &[&Contender],
+    turns: usize,
+    table: &mut Table,
+) -> Result<()> {
     output::line(&format!("{MANY} NICs, {turns} turns, medians"));
     let (mut bare_one, mut bare_many) = (Bare::new(kind, 1)?, Bare::new(kind, MANY)?);
     let mut bare = [Times::default(), Times::default()];
@@ -111,8 +121,11 @@ pub(super) fn many_nics(place: &Place, kind: Kind, contenders: &[&Contender], tu
             ratio(median(&times[1].del), median(&times[0].del)),
         ));
     }
+    table.times("each further NIC, ADD", Some(least), times.iter().map(further));
     let many: Vec<Times> = times.into_iter().map(|[_, many]| many).collect();
     compare(contenders, &many, None);
+    table.times(&format!("{MANY} NICs, ADD"), Some(median(&bare[1].add)), adds(&many));
+    table.times(&format!("{MANY} NICs, DEL"), Some(median(&bare[1].del)), dels(&many));
     Ok(())
 }
 
@@ -161,6 +174,14 @@ fn compare(contenders: &[&Contender], times: &[Times], sum: Option<(Duration, &s
         }
         output::line(&times.line(contender.name, &rest));
     }
+}
+
+fn adds(times: &[Times]) -> impl Iterator<Item = Duration> {
+    times.iter().map(|times| median(&times.add))
+}
+
+fn dels(times: &[Times]) -> impl Iterator<Item = Duration> {
+    times.iter().map(|times| median(&times.del))
 }
 
 pub(super) fn ratio(of: Duration, to: Duration) -> f64 {

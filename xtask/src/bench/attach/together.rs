@@ -9,6 +9,7 @@ use anyhow::{Result, anyhow};
 use super::caller::{Caller, add, del};
 use super::one_by_one::ratio;
 use super::place::{Place, Pod};
+use super::table::Table;
 use super::{Contender, cores};
 use crate::bench::measure::{median, milliseconds, percentile};
 use crate::output;
@@ -29,7 +30,12 @@ struct Crowd {
 }
 
 /// Pods arrive, eight at a time.
-pub(super) fn arrivals(place: &Place, contenders: &[&Contender], pods: usize) -> Result<()> {
+pub(super) fn arrivals(
+    place: &Place,
+    contenders: &[&Contender],
+    pods: usize,
+    table: &mut Table,
+) -> Result<()> {
     output::line(&format!("{pods} pods arrive, {LANES} at a time, {ROUNDS} rounds in turn"));
     let crowds = rounds(place, contenders, pods, LANES)?;
     let rate = |crowd: &Crowd| pods as f64 / median(&crowd.all).as_secs_f64();
@@ -38,11 +44,19 @@ pub(super) fn arrivals(place: &Place, contenders: &[&Contender], pods: usize) ->
         let rate = rate(crowd);
         output::line(&format!("{}   {rate:.0} ADDs/s (× {:.1})", line(contender, crowd), rate / first));
     }
+    let what = format!("{pods} pods, {LANES} at a time, ADDs/s");
+    table.words(&what, None, crowds.iter().map(|crowd| format!("{:.0}", rate(crowd))));
+    table.words("… p50 and p99 of one ADD", None, crowds.iter().map(spread));
     Ok(())
 }
 
 /// As many at once as a large node starts after a reboot.
-pub(super) fn at_once(place: &Place, contenders: &[&Contender], one: &[Duration]) -> Result<()> {
+pub(super) fn at_once(
+    place: &Place,
+    contenders: &[&Contender],
+    one: &[Duration],
+    table: &mut Table,
+) -> Result<()> {
     const PODS: usize = 64;
     output::line(&format!("{PODS} pods at once, {ROUNDS} rounds in turn"));
     let crowds = rounds(place, contenders, PODS, PODS)?;
@@ -51,11 +65,12 @@ pub(super) fn at_once(place: &Place, contenders: &[&Contender], one: &[Duration]
         let bound = ratio(percentile(&crowd.each, 99), share);
         output::line(&format!("{}   p99 × {bound:.2} of {PODS} × one ÷ cores", line(contender, crowd)));
     }
+    table.words(&format!("{PODS} ADDs at once, p50 and p99"), None, crowds.iter().map(spread));
     Ok(())
 }
 
 /// Pods leave all at once.
-pub(super) fn departures(place: &Place, contenders: &[&Contender]) -> Result<()> {
+pub(super) fn departures(place: &Place, contenders: &[&Contender], table: &mut Table) -> Result<()> {
     const PODS: usize = 100;
     output::line(&format!("{PODS} pods leave at once, {ROUNDS} rounds in turn"));
     let mut crowds = vec![(Crowd::default(), Vec::new()); contenders.len()];
@@ -77,6 +92,7 @@ pub(super) fn departures(place: &Place, contenders: &[&Contender]) -> Result<()>
             ratio(median(&crowd.all), median(one))
         ));
     }
+    table.times(&format!("{PODS} DELs at once"), None, crowds.iter().map(|(crowd, _)| median(&crowd.all)));
     Ok(())
 }
 
@@ -88,6 +104,10 @@ fn line(contender: &Contender, crowd: &Crowd) -> String {
         milliseconds(percentile(&crowd.each, 50)),
         milliseconds(percentile(&crowd.each, 99)),
     )
+}
+
+fn spread(crowd: &Crowd) -> String {
+    format!("{}, {}", milliseconds(percentile(&crowd.each, 50)), milliseconds(percentile(&crowd.each, 99)))
 }
 
 /// Attaches all pods, `lanes` at a time, and detaches them; only the first is measured.
