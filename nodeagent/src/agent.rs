@@ -24,6 +24,7 @@ use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::rest::{RestState, Shared, router};
 use crate::serve::Server;
+use crate::standalone::{PlannerParts, Standalone, StandaloneParts};
 use crate::{logging, systemd};
 
 /// How long open connections may take to end.
@@ -80,6 +81,22 @@ pub fn run(config: Config) -> Result<(), AgentError> {
         metrics: Arc::clone(&metrics),
     })?;
     let networks = Current::default();
+    // Before anything is attached: the engine begins with the networks that are there then.
+    let standalone = Standalone::start(StandaloneParts {
+        planner: PlannerParts {
+            folder: config.config_dir.clone(),
+            classes: settings
+                .device_classes
+                .iter()
+                .map(|(name, class)| (name.clone(), class.into()))
+                .collect(),
+            store: store.clone(),
+            networks: networks.clone(),
+        },
+        newest: newest.subscribe(),
+    })
+    .inspect_err(|error| tracing::error!(%error, "changes of networks are not noticed"))
+    .ok();
     let attaching = attach(&config, store, &newest.subscribe(), &networks);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -88,6 +105,9 @@ pub fn run(config: Config) -> Result<(), AgentError> {
         .enable_all()
         .build()
         .map_err(AgentError::Runtime)?;
+    if let Some(standalone) = &standalone {
+        runtime.spawn(standalone.follow(newest.subscribe()));
+    }
     let (close, closing) = watch::channel(false);
     let shared = Shared {
         settings: settings.clone(),
@@ -120,6 +140,7 @@ pub fn run(config: Config) -> Result<(), AgentError> {
     if let Some(attaching) = attaching {
         attaching.stop();
     }
+    drop(standalone);
     cache.stop();
     tracing::info!("ended");
     served.map_err(AgentError::Runtime)

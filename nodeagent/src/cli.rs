@@ -14,8 +14,8 @@ pub struct Cli {
     /// Runs without a cluster. Required for now: this version has no other mode.
     #[arg(long)]
     pub standalone: bool,
-    /// Folder of the configuration; `agent.yaml` in it is read when it exists.
-    #[arg(long, value_name = "DIR", default_value = "/etc/multi-nic")]
+    /// Folder of the configuration: `agent.yaml`, and networks in files beside it.
+    #[arg(long, value_name = "DIR", default_value = "/etc/multi-nic", global = true)]
     pub config: PathBuf,
     /// TCP address to offer the API on (instead of `listen` in agent.yaml); may be given several times.
     #[arg(long, value_name = "ADDRESS:PORT")]
@@ -56,10 +56,15 @@ pub struct Cli {
 }
 
 /// What to do instead of serving.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Prints the OpenAPI document of the REST API.
     Openapi,
+    /// Prints the CNI configuration list of a network, to drop into /etc/cni/net.d as NETWORK.conflist.
+    CniConfig {
+        /// Name of a MultiNicNetwork that a file of the configuration folder defines.
+        network: String,
+    },
 }
 
 /// Which machine the agent shows.

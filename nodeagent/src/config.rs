@@ -25,6 +25,8 @@ pub struct Config {
     pub settings: Settings,
     /// Which machine to show.
     pub machine: Machine,
+    /// Folder of the configuration; networks of standalone mode are files in it.
+    pub config_dir: PathBuf,
     /// Folder of the durable memory.
     pub state_dir: PathBuf,
     /// Folder of the Unix socket.
@@ -56,6 +58,7 @@ impl Config {
         }
         Ok(Self {
             settings,
+            config_dir: cli.config.clone(),
             machine: cli.machine(),
             state_dir: cli.state_dir.clone(),
             run_dir: cli.run_dir.clone(),

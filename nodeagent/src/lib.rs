@@ -29,6 +29,7 @@ mod nearest;
 mod page;
 mod rest;
 mod serve;
+mod standalone;
 mod systemd;
 
 pub use agent::{AgentError, run};
@@ -39,3 +40,4 @@ pub use config::{
 };
 pub use inventory::cache::CacheError;
 pub use rest::openapi_document;
+pub use standalone::{CniConfigError, cni_config};

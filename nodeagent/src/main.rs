@@ -24,8 +24,12 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     if cli.print_default {
         return print(&nodeagent::default_file());
     }
-    if cli.command == Some(Command::Openapi) {
-        return print(&nodeagent::openapi_document().context("make the OpenAPI document")?);
+    match &cli.command {
+        None => {}
+        Some(Command::Openapi) => {
+            return print(&nodeagent::openapi_document().context("make the OpenAPI document")?);
+        }
+        Some(Command::CniConfig { network }) => return print(&nodeagent::cni_config(&cli.config, network)?),
     }
     if !cli.standalone {
         bail!("this version works without a cluster only: say --standalone");
