@@ -34,6 +34,16 @@ pub enum DatapathError {
         /// The name.
         name: String,
     },
+    /// A link's number is taken in the pod, or on the host: kernels before 6.14 look there, too. Another number does.
+    #[error("number {index} is taken {place} by `{name}`; nothing was changed")]
+    IndexTaken {
+        /// The number.
+        index: u32,
+        /// `in the pod` or `on this host`.
+        place: &'static str,
+        /// Who has it.
+        name: String,
+    },
     /// Somebody else has an address.
     #[error("{address} is in use by {holder} on the wire of {link}; exclude it from the network's addresses")]
     AddressTaken {

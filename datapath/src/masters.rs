@@ -31,13 +31,18 @@ impl Upper {
     }
 
     /// Kind and mode, for people.
-    pub(crate) fn words(&self) -> String {
+    fn words(&self) -> String {
         match &self.detail {
             Some(LinkDetail::Macvlan(macvlan)) => {
                 macvlan.mode.map_or("macvlan".to_owned(), |mode| format!("macvlan {mode}"))
             }
             Some(LinkDetail::Ipvlan(ipvlan)) => {
-                ipvlan.mode.map_or("ipvlan".to_owned(), |mode| format!("ipvlan {mode}"))
+                let flag = match ipvlan.flags {
+                    Some(1) => " private",
+                    Some(2) => " vepa",
+                    _ => "",
+                };
+                ipvlan.mode.map_or("ipvlan".to_owned(), |mode| format!("ipvlan {mode}{flag}"))
             }
             _ => self.kind.clone(),
         }
@@ -82,6 +87,51 @@ pub fn uppers(host: &mut Socket, home: &HostNamespace, master: u32) -> Result<Ve
     });
     uppers.extend(ours.map(|(namespace, link)| upper(link, Some(namespace))));
     Ok(uppers)
+}
+
+/// Why a link of this kind cannot stand on the master `name` beside `uppers`; absent when it can.
+///
+/// The kernel refuses most of these, but not an ipvlan of another mode or flag: it changes all ipvlan links of the master.
+pub fn conflict(name: &str, uppers: &[Upper], kind: &NewLinkKind) -> Option<String> {
+    let says = |other: &Upper, wanted: &str| {
+        Some(format!("{name} already carries {} {}; {wanted} cannot share it", other.words(), other.name))
+    };
+    let holds = |other: &&Upper, kinds: &[&str]| kinds.contains(&other.kind.as_str());
+    match kind {
+        NewLinkKind::Ipvlan { mode, flag } => {
+            if let Some(other) =
+                uppers.iter().find(|other| holds(other, &["macvlan", "macvtap", "bridge", "bond", "team"]))
+            {
+                return says(other, "ipvlan");
+            }
+            let differs = |other: &&Upper| match &other.detail {
+                Some(LinkDetail::Ipvlan(ipvlan) | LinkDetail::Ipvtap(ipvlan)) => {
+                    ipvlan.mode.is_some_and(|theirs| theirs != *mode)
+                        || ipvlan.flags.is_some_and(|theirs| theirs != *flag as u16)
+                }
+                _ => false,
+            };
+            let other = uppers.iter().find(differs)?;
+            Some(format!(
+                "{name} already carries {} {}; the mode belongs to the master, so ipvlan {mode} {flag} cannot share it",
+                other.words(),
+                other.name
+            ))
+        }
+        NewLinkKind::Macvlan { mode, .. } => {
+            if let Some(other) =
+                uppers.iter().find(|other| holds(other, &["ipvlan", "ipvtap", "bridge", "bond", "team"]))
+            {
+                return says(other, "macvlan");
+            }
+            let alone = *mode == MacvlanMode::Passthru;
+            let other = uppers
+                .iter()
+                .find(|other| holds(other, &["macvlan", "macvtap"]) && (alone || other.is_passthru()))?;
+            says(other, if alone { "macvlan passthru" } else { "another macvlan" })
+        }
+        _ => None,
+    }
 }
 
 /// A VLAN of the host that a pod's link can stand on.

@@ -1,13 +1,12 @@
 //! What is looked at before anything is touched.
 
 use netlink::Socket;
-use netlink::route::{self, Link, NewLinkKind};
+use netlink::route::{self, Link};
 
-use crate::masters::uppers;
 use crate::netns::{HostNamespace, PodNamespace};
 use crate::pod_link::{PodLink, Source};
 use crate::traits::{self, Mac};
-use crate::{DatapathError, observe};
+use crate::{DatapathError, masters, observe};
 
 /// Names, numbers and the group are free in the pod, and nobody wants what the kernel would silently not do.
 pub(crate) fn check(
@@ -24,8 +23,9 @@ pub(crate) fn check(
                 return Err(DatapathError::NameTaken { name: name.clone() });
             }
         }
-        if there.iter().any(|other| other.index == link.index) {
-            return Err(refused(format!("the pod already has an interface with the number {}", link.index)));
+        if let Some(other) = there.iter().find(|other| other.index == link.index) {
+            let (index, name) = (link.index, other.name.clone());
+            return Err(DatapathError::IndexTaken { index, place: "in the pod", name });
         }
         if let Some(other) = there.iter().find(|other| group != 0 && other.group == Some(group)) {
             return Err(refused(format!("group {group} is in use in the pod by {}", other.name)));
@@ -73,15 +73,5 @@ fn master_link(host: &mut Socket, index: u32) -> Result<Link, DatapathError> {
 pub(crate) fn conflict(host: &mut Socket, home: &HostNamespace, link: &PodLink) -> Option<String> {
     let Source::Above { kind, master } = &link.source else { return None };
     let name = observe::link_name(host, *master)?;
-    let others = uppers(host, home, *master).ok()?;
-    let wanted = match kind {
-        NewLinkKind::Ipvlan { .. } => "ipvlan",
-        NewLinkKind::Macvlan { .. } => "macvlan",
-        _ => return None,
-    };
-    let other = others.iter().find(|other| {
-        other.kind != wanted || traits::of(&link.source).name == "macvlan passthru" || other.is_passthru()
-    })?;
-    let wanted = if other.kind == wanted { "another macvlan" } else { wanted };
-    Some(format!("{name} already carries {} {}; {wanted} cannot share it", other.words(), other.name))
+    masters::conflict(&name, &masters::uppers(host, home, *master).ok()?, kind)
 }

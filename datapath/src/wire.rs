@@ -170,6 +170,12 @@ impl Work<'_> {
             }
         }
         let Some((link, source)) = first else { return Ok(()) };
+        if errno(&source) == Some(libc::EEXIST)
+            && matches!(link.source, Source::Above { .. })
+            && let Some(name) = crate::observe::link_name(self.host, link.index)
+        {
+            return Err(DatapathError::IndexTaken { index: link.index, place: "on this host", name });
+        }
         let step = match link.source {
             Source::Above { .. } => format!("create {}", link.name),
             Source::Device { .. } => format!("move the device to {}", link.name),

@@ -224,7 +224,7 @@ fn what_cannot_be_is_refused_before_anything_is_made() {
             "the pod already has an interface `net1-0`; nothing was changed",
         ),
         (alike, "the pod already has an interface `long-name`; nothing was changed"),
-        (numbered, "net1-5: the pod already has an interface with the number 4000"),
+        (numbered, "number 4000 is taken in the pod by `strange`; nothing was changed"),
         (large, "net1-5: mtu 9000 is above 1500, the one of its master m0; lower it or raise the master's"),
         (masters, "net1-5: macvlan passthru has its master's MAC; take `mac` out of the request"),
     ] {
@@ -294,7 +294,7 @@ fn a_master_that_is_taken_is_named_with_who_has_it() {
     let alone = above(1, "m0", macvlan_mode(MacvlanMode::Passthru), &["192.168.0.2/18"]);
     let error = host.wire(&mut second, &[alone]).unwrap_err();
 
-    let words = "create net1-1 (m0 already carries macvlan bridge net1-0; another macvlan cannot share it)";
+    let words = "create net1-1 (m0 already carries macvlan bridge net1-0; macvlan passthru cannot share it)";
     assert_eq!(error.to_string(), words);
     let uppers = datapath::masters::uppers(&mut host.socket, &host.home, index("m0")).unwrap();
     assert_eq!(uppers.len(), 1, "{uppers:?}");
@@ -308,4 +308,43 @@ fn a_master_that_is_taken_is_named_with_who_has_it() {
     names.sort_unstable();
     assert_eq!(names, ["here", "net1-0"]);
     assert!(matches!(error, DatapathError::Step { .. }));
+}
+
+#[test]
+fn a_number_that_the_host_uses_is_named_so_that_another_can_be_chosen() {
+    let mut host = Host::with_masters(1);
+    let mut pod = pod();
+    ip("link add index 1000 name back type bridge");
+
+    let verdict = host.wire(&mut pod, &[macvlan(0, "m0", "192.168.0.1/18")]);
+
+    // Newer kernels look in the pod only.
+    match verdict {
+        Ok(made) => assert_eq!(made.links[0].index, 1000),
+        Err(error) => {
+            assert_eq!(error.to_string(), "number 1000 is taken on this host by `back`; nothing was changed");
+            assert!(names_in(&pod).is_empty());
+        }
+    }
+    assert_eq!(
+        json("link show back")[0]["linkinfo"]["info_kind"],
+        "bridge",
+        "and the host's link is as it was"
+    );
+}
+
+#[test]
+fn replies_and_packets_of_an_address_leave_by_its_own_nic() {
+    let mut host = Host::with_masters(2);
+    inside(host.wire.as_fd(), || std::fs::write("/proc/sys/net/ipv4/conf/all/rp_filter", "0").unwrap())
+        .unwrap();
+    let (masters, fars) = (["m0", "m1"].map(str::to_owned), ["w0", "w1"].map(str::to_owned));
+    harness::dress_far_ends(&host, &fars);
+
+    harness::assert_addresses_keep_to_their_nics(
+        &mut host,
+        &masters,
+        &fars,
+        &macvlan_mode(MacvlanMode::Bridge),
+    );
 }

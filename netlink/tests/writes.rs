@@ -280,8 +280,7 @@ fn group_zero_is_never_deleted_and_another_one_in_one_message() {
 
     accepted(&mut socket, &[route::delete_group(900).unwrap()]);
 
-    let left: Vec<_> =
-        ip_json("link show").iter().map(|link| link["ifname"].clone()).collect();
+    let left: Vec<_> = ip_json("link show").iter().map(|link| link["ifname"].clone()).collect();
     assert_eq!(left.len(), 3, "{left:?}");
 }
 

@@ -116,6 +116,16 @@ pub enum IpvlanFlag {
     Vepa,
 }
 
+impl std::fmt::Display for IpvlanFlag {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Bridge => "bridge",
+            Self::Private => "private",
+            Self::Vepa => "vepa",
+        })
+    }
+}
+
 /// VLAN tag.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum VlanProtocol {
