@@ -74,7 +74,7 @@ impl Engine {
         failpoint::reached("add.committed");
         let made = match &link {
             Some(_) => self.make(request, &mut attachment, &mut pod, conversation, &mut clock),
-            None => self.delegate(&mut attachment, conversation),
+            None => self.delegate(request, &mut attachment, conversation),
         };
         match made {
             Ok(result) => {
@@ -220,7 +220,7 @@ impl Engine {
         Ok(attachment)
     }
 
-    /// Addresses that are known without asking anybody, and the plugins that will be asked.
+    /// Addresses that are known without asking anybody, and the plugins that will be asked first.
     fn prepare(
         &self,
         request: &Request,
@@ -229,10 +229,15 @@ impl Engine {
         built_in: bool,
         by: Addresses,
     ) -> Result<(), Error> {
-        let conf = &request.conf;
-        let plugin = conf.plugin()?;
         match by {
             Addresses::Given => plan::give_static(&mut attachment.links, request, &selection.chosen)?,
+            Addresses::Previous => {
+                let before = plan::previous(request)?;
+                // Their positions are those of another plugin's interfaces.
+                let ips = before.ips.into_iter().map(|ip| cni::result::Ip { interface: None, ..ip });
+                let before = CniResult { ips: ips.collect(), routes: Vec::new(), ..before };
+                plan::give_from_result(&mut attachment.links, &before, None);
+            }
             Addresses::Device => {
                 for (link, chosen) in attachment.links.iter_mut().zip(&selection.chosen) {
                     let own = self.first_address(chosen);
@@ -241,36 +246,34 @@ impl Engine {
             }
             Addresses::Blocks | Addresses::Nobody | Addresses::PluginOnce | Addresses::PluginEach => {}
         }
-        let delegate = |plugin: &str, ifname: &str, config: String, args: &str| Delegate {
-            plugin: plugin.to_owned(),
-            ifname: ifname.to_owned(),
-            config,
-            args: args.to_owned(),
-            path: request.environment.path.clone(),
-            result: None,
-        };
-        let args = cni::environment::without_argument(&request.environment.args, "IP");
         if by == Addresses::PluginOnce {
-            let mut raw = conf.raw.clone();
-            raw.insert(
-                "masters".to_owned(),
-                attachment.links.iter().map(|link| link.master.clone()).collect(),
-            );
-            raw.insert("deviceIDs".to_owned(), conf.devices.clone().into());
-            let config = serde_json::Value::Object(raw).to_string();
-            attachment.delegates.push(delegate(&conf.ipam_type, &request.environment.ifname, config, &args));
+            attachment.delegates.push(ipam_delegate(request, attachment));
+            return Ok(());
         }
         if built_in && by != Addresses::PluginEach {
             plan::place_routes(&mut attachment.links);
             return Ok(());
         }
+        self.link_delegates(request, attachment, &selection.chosen, built_in)
+    }
+
+    /// The plugins of each NIC: its IPAM plugin, or where the links are not ours the main plugin.
+    fn link_delegates(
+        &self,
+        request: &Request,
+        attachment: &mut Attachment,
+        chosen: &[Chosen],
+        built_in: bool,
+    ) -> Result<(), Error> {
+        let conf = &request.conf;
+        let plugin = conf.plugin()?;
         let mut kept = Vec::new();
         for (position, link) in attachment.links.iter().enumerate() {
             let target = Target {
                 position,
                 master: link.master.clone(),
                 device: device(conf, position, link),
-                host_address: selection.chosen.get(position).and_then(|chosen| self.first_address(chosen)),
+                host_address: chosen.get(position).and_then(|chosen| self.first_address(chosen)),
                 addresses: link.addresses.iter().map(|lease| lease.address).collect(),
             };
             let Some(config) = delegate::config(conf, plugin, &request.environment.ifname, &target)? else {
@@ -282,7 +285,7 @@ impl Engine {
             if kind.is_empty() {
                 return Err(Error::new(code::INVALID_CONFIG, "ipam.type: is missing"));
             }
-            attachment.delegates.push(delegate(&kind, &link.name, config.to_string(), &args));
+            attachment.delegates.push(a_delegate(request, kind, &link.name, config.to_string()));
             kept.push(link.index);
         }
         if kept.is_empty() {
@@ -290,9 +293,7 @@ impl Engine {
                 "no NIC fits the plugin: it needs a device of a device plugin, or an entry in ipam.args";
             return Err(Error::new(code::NO_NIC, format!("zero config: {words}")));
         }
-        if built_in {
-            attachment.links.retain(|link| kept.contains(&link.index));
-        }
+        attachment.links.retain(|link| kept.contains(&link.index));
         Ok(())
     }
 
@@ -325,11 +326,7 @@ impl Engine {
             }
             plan::place_routes(&mut attachment.links);
             // The addresses are the pod's from now on: a crash must know them to undo the routes and rules.
-            let mut batch = Batch::new();
-            batch
-                .put(Table::Attachments, &attachment.key.to_string(), attachment)
-                .map_err(|error| kernel_error(&error))?;
-            self.commit(batch)?;
+            self.write_down(attachment)?;
             clock.step("delegates");
             failpoint::reached("add.delegated");
         }
@@ -372,29 +369,28 @@ impl Engine {
     /// Runs plugins that make the links.
     fn delegate(
         &self,
+        request: &Request,
         attachment: &mut Attachment,
         conversation: &mut dyn Conversation,
     ) -> Result<CniResult, Error> {
-        let conf = cni::NetConf::parse(&attachment.config)?;
-        let once = usize::from(plan_once(attachment, &conf));
-        if once == 1 {
-            // The IPAM plugin first: what it gives goes into the configurations of the others.
-            return Err(Error::new(
-                code::UNSUPPORTED_FIELD,
-                format!(
-                    "multiNICIPAM: true with ipam.type {} is built in for ipvlan, macvlan and host-device only",
-                    conf.ipam_type
-                ),
-            ));
+        let conf = &request.conf;
+        let mut first = 0;
+        if plan::addresses_by(request)? == Addresses::PluginOnce {
+            // What the IPAM plugin gives goes into the configurations of the others.
+            let results = delegated::add(attachment, 0, conversation)?;
+            for result in &results {
+                plan::give_from_result(&mut attachment.links, result, None);
+            }
+            self.link_delegates(request, attachment, &[], false)?;
+            self.write_down(attachment)?;
+            first = 1;
         }
-        let results = delegated::add(attachment, 0, conversation)?;
+        let results = delegated::add(attachment, first, conversation)?;
         let mut merged = CniResult { dns: conf.dns.clone(), ..CniResult::default() };
-        for (position, result) in results.iter().enumerate() {
-            let name = attachment
-                .delegates
-                .get(position)
-                .map(|delegate| delegate.ifname.clone())
-                .unwrap_or_default();
+        for (position, (result, delegate)) in
+            results.iter().zip(attachment.delegates.iter().skip(first)).enumerate()
+        {
+            let name = delegate.ifname.clone();
             let own = result.interfaces.iter().find(|interface| interface.name == name);
             let own =
                 own.or_else(|| result.interfaces.iter().rfind(|interface| !interface.sandbox.is_empty()));
@@ -409,6 +405,15 @@ impl Engine {
         }
         failpoint::reached("add.delegated");
         Ok(merged)
+    }
+
+    /// Writes down what has become known meanwhile, and waits.
+    fn write_down(&self, attachment: &Attachment) -> Result<(), Error> {
+        let mut batch = Batch::new();
+        let key = attachment.key.to_string();
+        batch.put(Table::Attachments, &key, attachment).map_err(|error| kernel_error(&error))?;
+        self.book().put(Arc::new(attachment.clone()));
+        self.commit(batch)
     }
 
     /// Addresses alone, for another main plugin (CONTRACTS §5.10).
@@ -522,8 +527,26 @@ enum Before {
     Another(Vec<(IpNet, std::net::IpAddr)>),
 }
 
-fn plan_once(attachment: &Attachment, conf: &cni::NetConf) -> bool {
-    attachment.delegates.first().is_some_and(|first| first.plugin == conf.ipam_type)
+/// A plugin as this request runs it.
+fn a_delegate(request: &Request, plugin: String, ifname: &str, config: String) -> Delegate {
+    Delegate {
+        plugin,
+        ifname: ifname.to_owned(),
+        config,
+        args: cni::environment::without_argument(&request.environment.args, "IP"),
+        path: request.environment.path.clone(),
+        result: None,
+    }
+}
+
+/// The IPAM plugin that is called once for all NICs (CONTRACTS §4.2 step 4).
+fn ipam_delegate(request: &Request, attachment: &Attachment) -> Delegate {
+    let conf = &request.conf;
+    let mut raw = conf.raw.clone();
+    raw.insert("masters".to_owned(), attachment.links.iter().map(|link| link.master.clone()).collect());
+    raw.insert("deviceIDs".to_owned(), conf.devices.clone().into());
+    let config = serde_json::Value::Object(raw).to_string();
+    a_delegate(request, conf.ipam_type.clone(), &request.environment.ifname, config)
 }
 
 fn unknown_network(request: &Request, networks: &crate::network::Networks) -> Error {

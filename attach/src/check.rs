@@ -7,13 +7,20 @@ use cni::{CniResult, Error};
 use datapath::netns::PodNamespace;
 use datapath::observe;
 
+use crate::delegated::{self, Conversation};
 use crate::engine::{Engine, kernel_error, words};
 use crate::record::{Attachment, Phase, Tool};
 use crate::request::Request;
+use crate::select::LinkUse;
 
 impl Engine {
     /// Compares.
-    pub(crate) fn check(&self, request: &Request, netns: Option<OwnedFd>) -> Result<(), Error> {
+    pub(crate) fn check(
+        &self,
+        request: &Request,
+        netns: Option<OwnedFd>,
+        conversation: &mut dyn Conversation,
+    ) -> Result<(), Error> {
         let Some(before) = &request.conf.prev_result else {
             return Err(Error::new(code::INVALID_CONFIG, "prevResult: CHECK needs the result of ADD"));
         };
@@ -45,14 +52,15 @@ impl Engine {
         if known.phase == Phase::Lost {
             return Err(wrong("a NIC of it is gone".to_owned()));
         }
-        self.compare(&known, &mut pod).map_err(|error| wrong(error.msg))
+        self.compare(&known, &mut pod).map_err(|error| wrong(error.msg))?;
+        delegated::check(&known, conversation)
     }
 
     /// Whether a pod has the links, addresses, routes and rules of an attachment. More than that is fine.
     pub(crate) fn compare(&self, attachment: &Attachment, pod: &mut PodNamespace) -> Result<(), Error> {
         let missing = |words: String| Err(Error::new(code::INTERNAL, words));
         let there = observe::pod(pod).map_err(|error| kernel_error(&error))?;
-        for link in &attachment.links {
+        for link in attachment.links.iter().filter(|link| link.link != LinkUse::Delegated) {
             let Some(now) = there.links.iter().find(|now| now.index == link.ifindex && now.name == link.name)
             else {
                 return missing(format!("interface {} is not there", link.name));

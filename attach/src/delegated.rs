@@ -1,5 +1,8 @@
 //! Other plugins: what they are told, and what they told.
 
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
 use cni::error::code;
 use cni::protocol::{DelegateCall, Outcome};
 use cni::{CniResult, Command, Environment, Error, delegate_file, note, plugin_run};
@@ -9,6 +12,9 @@ use crate::record::{Attachment, Delegate, Key, Phase};
 
 /// Milliseconds that one plugin may take.
 const TIMEOUT_MS: u64 = 60_000;
+
+/// How long a debt that was handed to a caller is not handed to another one.
+const HANDED: Duration = Duration::from_secs(5);
 
 /// Debts that a caller is handed at most.
 const DEBTS: usize = 4;
@@ -116,6 +122,30 @@ pub(crate) fn del(attachment: &mut Attachment, conversation: &mut dyn Conversati
     settle(attachment, &outcomes)
 }
 
+/// Runs delegates' CHECKs, each with what its ADD answered, where the version has that command.
+pub(crate) fn check(attachment: &Attachment, conversation: &mut dyn Conversation) -> Result<(), Error> {
+    let each = attachment.delegates.iter().enumerate().filter(|(_, delegate)| has_check(&delegate.config));
+    let calls: Vec<DelegateCall> = each
+        .map(|(id, delegate)| {
+            let add = call(&attachment.key, &attachment.netns, delegate, Command::Add, id);
+            let result = delegate.result.as_deref().and_then(|text| serde_json::from_str(text).ok());
+            delegate_file::check(&add, result.as_ref())
+        })
+        .collect();
+    if calls.is_empty() {
+        return Ok(());
+    }
+    let outcomes = conversation.run(calls).map_err(|gone| Error::new(code::TRY_AGAIN, gone.to_string()))?;
+    outcomes.into_iter().find_map(|outcome| outcome.error).map_or(Ok(()), Err)
+}
+
+/// Versions before 0.4.0 have no CHECK.
+fn has_check(config: &str) -> bool {
+    let config: Option<serde_json::Value> = serde_json::from_str(config).ok();
+    let version = config.as_ref().and_then(|config| config.get("cniVersion")?.as_str());
+    version.is_some_and(|version| !matches!(version, "" | "0.1.0" | "0.2.0" | "0.3.0" | "0.3.1"))
+}
+
 /// Strikes out the delegates whose DEL went well.
 fn settle(attachment: &mut Attachment, outcomes: &[Outcome]) -> Result<(), Error> {
     let ended =
@@ -136,11 +166,20 @@ impl Engine {
     /// DELs that are owed: of attachments that are otherwise taken apart.
     pub(crate) fn debts(&self) -> Vec<DelegateCall> {
         let book = self.book();
-        let owed = book
+        let mut owed = book
             .attachments
             .values()
             .filter(|attachment| attachment.phase == Phase::Detaching && !attachment.delegates.is_empty());
-        owed.flat_map(|attachment| deletions(attachment)).take(DEBTS).collect()
+        let Some(first) = owed.next() else { return Vec::new() };
+        let mut handed = self.handed.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        handed.retain(|_, since| now.duration_since(*since) < HANDED);
+        // Many callers at once must not all pay the same.
+        let mine =
+            std::iter::once(first).chain(owed).filter(|attachment| !handed.contains_key(&attachment.key));
+        let mine: Vec<_> = mine.take(DEBTS).collect();
+        handed.extend(mine.iter().map(|attachment| (attachment.key.clone(), now)));
+        mine.into_iter().flat_map(|attachment| deletions(attachment)).take(DEBTS).collect()
     }
 
     /// Takes in how debts went. Outcomes are in the order of the calls that were handed out.
@@ -159,6 +198,11 @@ impl Engine {
             });
             let Some(owed) = owed else { continue };
             let Ok(_one) = self.one_for(&owed.key) else { continue };
+            // Whoever held the key before may have settled it.
+            let Some(owed) = self.book().attachments.get(&owed.key).cloned() else { continue };
+            if owed.phase != Phase::Detaching {
+                continue;
+            }
             let mut owed = (*owed).clone();
             let before = owed.delegates.len();
             owed.delegates.retain(|delegate| {

@@ -79,13 +79,12 @@ impl Engine {
     }
 
     fn unwire(&self, attachment: &Attachment, pod: &mut PodNamespace) {
-        if attachment.links.is_empty() {
+        let ours = || attachment.links.iter().filter(|link| link.link != LinkUse::Delegated);
+        if ours().next().is_none() {
             return;
         }
         let Ok(conf) = NetConf::parse(&attachment.config) else { return };
-        let wired: Vec<_> = attachment
-            .links
-            .iter()
+        let wired: Vec<_> = ours()
             .map(|link| (links::wired(link, &conf), link.original.as_ref().map(links::taken)))
             .collect();
         let left = self.with_host(|host| datapath::unwire(host, &self.home, pod, attachment.group, &wired));

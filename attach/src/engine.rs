@@ -1,10 +1,11 @@
 //! The engine: what it works with, and who does what for which call.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cni::error::code;
 use cni::protocol::{Call, DelegateCall};
@@ -61,6 +62,8 @@ pub enum Event {
     Attached(Arc<Attachment>),
     /// It was taken away.
     Detached(Arc<Attachment>),
+    /// A NIC of it is gone.
+    Lost(Arc<Attachment>),
     /// It could not be made.
     Failed {
         /// Which.
@@ -91,6 +94,8 @@ pub struct Engine {
     pub(crate) vlans: Gate<u32>,
     sockets: Mutex<Vec<Socket>>,
     pub(crate) suspects: Mutex<Vec<Key>>,
+    /// Attachments whose debts were handed out, and when.
+    pub(crate) handed: Mutex<BTreeMap<Key, Instant>>,
 }
 
 impl Engine {
@@ -129,6 +134,7 @@ impl Engine {
             vlans: Gate::new(1),
             sockets: Mutex::new(Vec::new()),
             suspects: Mutex::new(Vec::new()),
+            handed: Mutex::new(BTreeMap::new()),
             parts,
         })
     }
@@ -167,7 +173,7 @@ impl Engine {
                 result.map(|result| Some(result.emit(request.conf.version).to_string()))
             }
             Command::Del => self.del(&request, netns, conversation).map(|()| None),
-            Command::Check => self.check(&request, netns).map(|()| None),
+            Command::Check => self.check(&request, netns, conversation).map(|()| None),
             Command::Gc => self.collect(&request, conversation).map(|()| None),
             Command::Status => self.status(&request).map(|()| None),
             Command::Version => Ok(Some(cni::version::supported())),

@@ -14,6 +14,7 @@ mod engine;
 mod failpoint;
 pub mod gate;
 mod links;
+mod lost;
 pub mod network;
 mod plan;
 pub mod record;

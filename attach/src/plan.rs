@@ -2,7 +2,7 @@
 
 use cni::config::StaticIp;
 use cni::error::code;
-use cni::{CniResult, Error, delegate};
+use cni::{CniResult, Command, Error, delegate};
 use hwprobe::NicId;
 use ipam::{Reservation, Wish as AddressWish};
 use ipnet::IpNet;
@@ -21,6 +21,8 @@ pub(crate) enum Addresses {
     Blocks,
     /// The request's own.
     Given,
+    /// Those of `prevResult`: no IPAM is asked then.
+    Previous,
     /// The host device's own.
     Device,
     /// None.
@@ -34,6 +36,9 @@ pub(crate) enum Addresses {
 /// Who gives the addresses of a request.
 pub(crate) fn addresses_by(request: &Request) -> Result<Addresses, Error> {
     let conf = &request.conf;
+    if !previous(request)?.ips.is_empty() {
+        return Ok(Addresses::Previous);
+    }
     Ok(match conf.ipam_type.as_str() {
         "" | "none" => Addresses::Nobody,
         "multi-nic-ipam" => Addresses::Blocks,
@@ -44,6 +49,14 @@ pub(crate) fn addresses_by(request: &Request) -> Result<Addresses, Error> {
         _ if conf.multi_nic_ipam => Addresses::PluginOnce,
         _ => Addresses::PluginEach,
     })
+}
+
+/// `prevResult`; empty when there is none, or when this is no ADD.
+pub(crate) fn previous(request: &Request) -> Result<CniResult, Error> {
+    match &request.conf.prev_result {
+        Some(before) if request.is(Command::Add) => CniResult::parse(before),
+        _ => Ok(CniResult::default()),
+    }
 }
 
 /// What is wished for.

@@ -325,7 +325,7 @@ fn notes_of_dels_count_for_their_namespace_only() {
     let engine = host.engine();
     let pod = pod();
     result(serve(&engine, Add, "c1", &pod, &conf()));
-    let known = engine.attachments()[0].clone();
+    let known = Arc::clone(&engine.attachments()[0]);
     let note = |cookie| cni::note::Note {
         network: "neta".to_owned(),
         container_id: "c1".to_owned(),
@@ -539,4 +539,42 @@ fn an_unknown_network_names_the_known_ones() {
     let error = serve(&engine, Add, "c1", &pod(), &unknown).result.unwrap_err();
 
     assert_eq!(error.to_string(), "name: this agent has no network `netz` (it has: neta, tiny)");
+}
+
+#[test]
+fn addresses_of_prev_result_are_used_and_no_ipam_is_asked() {
+    let host = host(2);
+    let engine = host.engine();
+    let pod = pod();
+    let mut chained = conf();
+    chained["prevResult"] =
+        json!({"cniVersion": "1.1.0", "ips": [{"address": "10.5.0.1/24"}, {"address": "10.6.0.1/24"}]});
+
+    let answer = result(serve(&engine, Add, "c1", &pod, &chained));
+
+    assert_eq!(pod.addresses("net1-0"), ["10.5.0.1/24"]);
+    assert_eq!(answer["ips"][1], json!({"interface": 1, "address": "10.6.0.1/24"}));
+    assert_eq!(used(&engine, &host, "neta"), 0);
+}
+
+#[test]
+fn a_nic_that_dies_is_told_keeps_the_addresses_and_does_not_hinder_the_del() {
+    let host = host(2);
+    let engine = host.engine();
+    let pod = pod();
+    let mut with_result = conf();
+    with_result["prevResult"] = result(serve(&engine, Add, "c1", &pod, &conf()));
+    engine.look_at(&host.inventory.lock().unwrap());
+    assert!(serve(&engine, Check, "c1", &pod, &with_result).result.is_ok());
+    ip("link delete m1");
+    let mut without = (**host.inventory.lock().unwrap()).clone();
+    without.nics.pop();
+
+    engine.look_at(&without);
+
+    let error = serve(&engine, Check, "c1", &pod, &with_result).result.unwrap_err();
+    assert!(error.msg.contains("a NIC of it is gone"), "{error}");
+    assert_eq!(used(&engine, &host, "neta"), 4);
+    assert_eq!(serve(&engine, Del, "c1", &pod, &conf()).result, Ok(None));
+    assert!(pod.links().is_empty());
 }
