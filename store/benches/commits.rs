@@ -11,13 +11,16 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use store::{Batch, Identity, Store, Table};
 
 /// Payload of one commit, bytes: about what an attachment of one NIC has.
 const PAYLOAD: usize = 300;
+
+/// Commits that are counted for each number of callers.
+const WINDOW: u64 = 200;
 
 /// Turns of each candidate.
 const TURNS: usize = 400;
@@ -78,38 +81,44 @@ fn one_caller(folder: &Path) {
     }
 }
 
+/// Counts over a window in which every caller is there all the time.
 fn many_callers(folder: &Path, callers: u64) {
-    let each = (4096 / callers).clamp(16, 400);
     let store = open(folder, &format!("callers-{callers}"));
     let payload = "x".repeat(PAYLOAD);
-    let together = Barrier::new(usize::try_from(callers).unwrap() + 1);
-    let before = store.counts();
-    let mut start = Instant::now();
+    let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for caller in 0..callers {
-            let (store, payload, together) = (&store, &payload, &together);
+            let (store, payload, ended) = (&store, &payload, &ended);
             scope.spawn(move || {
-                together.wait();
-                for number in 0..each {
+                for number in 0_u64.. {
+                    if ended.load(Ordering::Relaxed) {
+                        break;
+                    }
                     let mut batch = Batch::new();
-                    let key = format!("net-a/{caller:032x}{number:032x}/net1");
+                    // A node's attachments come and go: the store does not grow for ever.
+                    let key = format!("net-a/{caller:032x}{:032x}/net1", number % 16);
                     batch.put(Table::Attachments, &key, payload).unwrap();
                     store.commit(batch).unwrap();
                 }
             });
         }
-        together.wait();
-        start = Instant::now();
+        let wait_for = |commits: u64| {
+            while store.counts().commits < commits {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            (store.counts(), Instant::now())
+        };
+        let (before, start) = wait_for(20);
+        let (after, end) = wait_for(before.commits + WINDOW);
+        ended.store(true, Ordering::Relaxed);
+        let (calls, commits) = (after.waited - before.waited, after.commits - before.commits);
+        println!(
+            "{callers:>8} {calls:>8} {commits:>8} {:>14.1} {:>14.2} {:>10.0}",
+            calls as f64 / commits as f64,
+            (after.syncs - before.syncs) as f64 / commits as f64,
+            calls as f64 / (end - start).as_secs_f64()
+        );
     });
-    let took = start.elapsed().as_secs_f64();
-    let after = store.counts();
-    let (calls, commits) = (after.waited - before.waited, after.commits - before.commits);
-    let per_commit = calls as f64 / commits as f64;
-    println!(
-        "{callers:>8} {calls:>8} {commits:>8} {per_commit:>14.1} {:>14.2} {:>10.0}",
-        (after.syncs - before.syncs) as f64 / commits as f64,
-        calls as f64 / took
-    );
 }
 
 fn open(folder: &Path, name: &str) -> Store {

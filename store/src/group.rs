@@ -2,8 +2,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::batch::Batch;
+
+/// Longest that others are waited for; about what a sync takes on a good disk.
+const GATHERING_TIME: Duration = Duration::from_millis(1);
 
 /// The queue of batches and who commits it.
 #[derive(Debug)]
@@ -137,7 +141,6 @@ impl<E> Group<E> {
         state.queue.push(Queued { batch, waited: true });
         state.waiting += 1;
         let mine = state.gathering;
-        let mut contended = false;
         loop {
             if let Some(position) = state.endings.iter().position(|ending| ending.group == mine) {
                 let ending = &mut state.endings[position];
@@ -149,30 +152,33 @@ impl<E> Group<E> {
                 return result;
             }
             if state.busy {
-                contended = true;
                 state = self.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
             state.busy = true;
-            if contended {
-                state = self.gather(state);
-            }
+            state = self.gather(state);
             state = self.lead(state, &write);
         }
     }
 
     /// Lets those come who are about to: callers that the last commit has just let go often have the next batch
-    /// ready. A caller that had to wait for nobody does not come here.
+    /// ready. Ends when all of them are awake and nobody has come during a turn of the scheduler. A caller that is
+    /// alone waits for nobody.
     fn gather<'a>(&'a self, mut state: MutexGuard<'a, State<E>>) -> MutexGuard<'a, State<E>> {
-        loop {
+        if state.endings.is_empty() && state.waiting == 1 {
+            return state;
+        }
+        let begun = Instant::now();
+        while begun.elapsed() < GATHERING_TIME {
             let before = state.waiting;
             drop(state);
             std::thread::yield_now();
             state = self.lock();
-            if state.waiting == before {
-                return state;
+            if state.endings.is_empty() && state.waiting == before {
+                break;
             }
         }
+        state
     }
 
     /// Commits the group that has gathered; `busy` is set by the caller.
