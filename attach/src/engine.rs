@@ -185,6 +185,11 @@ impl Engine {
         self.book().attachments.values().cloned().collect()
     }
 
+    /// The attachment of this key.
+    pub fn attachment(&self, key: &Key) -> Option<Arc<Attachment>> {
+        self.book().attachments.get(key).cloned()
+    }
+
     /// What a block of a network holds.
     pub fn usage_of_block(&self, network: &str, block: ipnet::IpNet) -> Option<ipam::Usage> {
         let networks = (self.parts.networks)();

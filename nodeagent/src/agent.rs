@@ -3,23 +3,21 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use attach::{Engine, Parts};
 use hwprobe::ProbeSettings;
 use openapi::StoreState;
 use store::{Identity, Lock, LockError, Store, StoreError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 
+use crate::attaching::Attaching;
 use crate::cli::Machine;
 use crate::clock::rfc3339;
-use crate::cni_server::CniServer;
 use crate::config::Config;
 use crate::current_networks::Current;
 use crate::health::Health;
 use crate::inventory::cache::{Cache, CacheError, CacheParts};
 use crate::inventory::events::EventLog;
 use crate::inventory::published::Newest;
-use crate::keeper::Keeper;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::rest::{RestState, Shared, router};
@@ -61,6 +59,10 @@ pub fn run(config: Config) -> Result<(), AgentError> {
     let log = Arc::new(EventLog::new(epoch(started)));
     let metrics = Arc::new(Metrics::new());
     let newest = watch::Sender::new(None);
+    let attach = |config: &Config, store, newest: &Newest, networks: &Current| {
+        let tell = Box::new(|event| tracing::debug!(?event, "attachment"));
+        Attaching::start(config, store, newest, networks, tell)
+    };
     let settings = &config.settings;
     let cache = Cache::start(CacheParts {
         machine: config.machine.clone(),
@@ -123,6 +125,8 @@ pub fn run(config: Config) -> Result<(), AgentError> {
         metrics: Arc::clone(&metrics),
         streams: Arc::new(Semaphore::new(settings.limits.event_streams as usize)),
         closing: closing.clone(),
+        networks: networks.clone(),
+        engine: attaching.as_ref().map(Attaching::engine),
     };
     let (alive, ended) = mpsc::channel(1);
     let server = Server {
@@ -210,63 +214,6 @@ fn remember(config: &Config, health: &Arc<Health>) -> Result<Remembered, AgentEr
         Err(refused @ (StoreError::Newer { .. } | StoreError::InUse { .. })) => Err(refused.into()),
         Err(unusable) => {
             Ok(Remembered { _lock: Some(lock), store: None, memory: without(&unusable, health) })
-        }
-    }
-}
-
-/// What serves the CNI executables.
-struct Attaching {
-    server: CniServer,
-    keeper: Keeper,
-}
-
-impl Attaching {
-    fn stop(self) {
-        self.server.stop();
-        self.keeper.stop();
-    }
-}
-
-/// Repairs what a crash left and serves the CNI executables. An agent that shows another machine attaches nothing.
-fn attach(
-    config: &Config,
-    store: Option<Arc<Store>>,
-    newest: &Newest,
-    networks: &Current,
-) -> Option<Attaching> {
-    if config.machine != Machine::Live {
-        return None;
-    }
-    let (newest, networks) = (newest.clone(), networks.clone());
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let parts = Parts {
-        store,
-        state_dir: config.state_dir.clone(),
-        boot: Identity::of_this_machine().boot,
-        quarantine: 60,
-        inventory: Box::new(move || {
-            let published = newest.borrow().clone()?;
-            Some(published.inventory())
-        }),
-        networks: Box::new(move || networks.get()),
-        tell: Box::new(|event| tracing::debug!(?event, "attachment")),
-        permits: u32::try_from(processors * 2).unwrap_or(u32::MAX),
-    };
-    let start = || -> Result<Attaching, String> {
-        let engine = Arc::new(Engine::open(parts).map_err(|error| error.to_string())?);
-        // On a thread of its own: it enters namespaces, and a thread that cannot come back ends.
-        let repairing = Arc::clone(&engine);
-        drop(std::thread::spawn(move || repairing.recover()).join());
-        let words = |error: std::io::Error| error.to_string();
-        let keeper = Keeper::start(Arc::clone(&engine), &config.state_dir).map_err(words)?;
-        let server = CniServer::start(engine, &config.run_dir, keeper.poke()).map_err(words)?;
-        Ok(Attaching { server, keeper })
-    };
-    match start() {
-        Ok(attaching) => Some(attaching),
-        Err(error) => {
-            tracing::error!(error, "no pod can be attached");
-            None
         }
     }
 }

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod agent;
+mod attaching;
 mod cli;
 mod clock;
 mod cni_server;

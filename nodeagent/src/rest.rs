@@ -1,12 +1,16 @@
 //! The REST API.
 
+mod attachments;
+mod body;
 mod classes;
 mod conditional;
 mod document;
+mod entrance;
 mod events;
 mod fields;
 mod host;
 mod layer;
+mod networks;
 mod nic_filter;
 mod nics;
 mod overview;
@@ -14,10 +18,11 @@ mod pages;
 mod probes;
 mod problem;
 mod query;
+mod selection;
 mod state;
 
+pub(crate) use entrance::Entrance;
 pub(crate) use host::is_host;
-pub(crate) use layer::Entrance;
 pub(crate) use state::{RestState, Shared};
 
 use axum::http::Uri;
@@ -33,12 +38,13 @@ use problem::{Refusal, shown};
 #[openapi(
     info(
         title = "Multi-NIC node agent",
-        description = "What NICs a node has, how fast each is and how we know, and what SR-IOV capacity is left. Reads only. Every answer about hardware has an ETag; every error is a problem document (RFC 9457).",
+        description = "What NICs a node has, how fast each is and how we know, and what SR-IOV capacity is left; what pods have of it. Whatever changes something is taken from root over the Unix socket only. Every answer about hardware has an ETag; every error is a problem document (RFC 9457).",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     servers((url = "/", description = "The agent that serves this document")),
     tags(
         (name = "hardware", description = "The machine's NICs and what is near them"),
+        (name = "pods", description = "Networks, and what pods have of them"),
         (name = "agent", description = "The agent itself"),
     )
 )]
@@ -56,6 +62,12 @@ fn routes() -> OpenApiRouter<RestState> {
         .routes(routes!(classes::list))
         .routes(routes!(overview::warnings))
         .routes(routes!(overview::inventory))
+        .routes(routes!(networks::list))
+        .routes(routes!(networks::show))
+        .routes(routes!(networks::addresses))
+        .routes(routes!(attachments::list))
+        .routes(routes!(attachments::show))
+        .routes(routes!(selection::dry_run))
         .routes(routes!(events::stream))
         .routes(routes!(probes::live))
         .routes(routes!(probes::ready))
@@ -76,13 +88,19 @@ const PATHS: &[&str] = &[
     "/metrics",
     "/openapi.json",
     "/readyz",
+    "/v1/addresses",
+    "/v1/attachments",
+    "/v1/attachments/{network}/{container}/{ifname}",
     "/v1/classes",
     "/v1/events",
     "/v1/inventory",
+    "/v1/networks",
+    "/v1/networks/{name}",
     "/v1/nics",
     "/v1/nics/{id}",
     "/v1/nics/{id}/vfs",
     "/v1/node",
+    "/v1/select",
     "/v1/sriov",
     "/v1/topology",
     "/v1/warnings",
@@ -122,8 +140,7 @@ async fn unknown_path(uri: Uri) -> Refusal {
 
 async fn wrong_method(uri: Uri, method: axum::http::Method) -> Refusal {
     let detail = format!("`{}` does not take {}", shown(uri.path()), shown(method.as_str()));
-    let mut problem = Problem::new(ProblemCode::MethodNotAllowed).detail(detail);
-    // axum's `Allow` says the same; every path here is for reading.
-    problem.allowed = vec!["GET".to_owned(), "HEAD".to_owned()];
+    let problem = Problem::new(ProblemCode::MethodNotAllowed).detail(detail);
+    // What the path does take stands in axum's `Allow`, and is copied from there on the way out.
     Refusal(Box::new(problem))
 }

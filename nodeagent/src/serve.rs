@@ -215,15 +215,15 @@ impl Server {
                     continue;
                 }
             };
-            let peer = stream.peer_cred().map(|peer| peer.uid());
-            if !matches!(peer, Ok(uid) if uid == 0 || uid == own) {
-                tracing::warn!(uid = ?peer.ok(), "refused a peer of the Unix socket");
+            let peer = stream.peer_cred().map(|peer| peer.uid()).ok();
+            let Some(peer) = peer.filter(|uid| *uid == 0 || *uid == own) else {
+                tracing::warn!(uid = ?peer, "refused a peer of the Unix socket");
                 let answer = guarded_io::refusal(ProblemCode::ForbiddenPeer, "only root may use this socket");
                 tokio::spawn(async move { connection::say_and_linger(&mut stream, &answer).await });
                 continue;
-            }
+            };
             match gate.enter(None) {
-                Some(pass) => self.spawn(stream, Entrance::Unix, pass),
+                Some(pass) => self.spawn(stream, Entrance::Unix(peer), pass),
                 None => {
                     self.metrics.connections_refused.inc();
                     let detail = "as many connections are open as the agent takes";

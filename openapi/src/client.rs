@@ -16,7 +16,8 @@ use hyper::{Response, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Classes, Liveness, NicList, NodeView, Problem, Readiness, SriovSummary, Topology, VfList, WarningList,
+    AddressList, Attachment, AttachmentList, Classes, Liveness, Network, NetworkList, NicList, NodeView,
+    Problem, Readiness, SriovSummary, Topology, VfList, WarningList,
 };
 use connection::{Connection, Transport};
 pub use event_stream::EventStream;
@@ -170,6 +171,36 @@ impl Client {
         self.get_if_changed("/v1/inventory", etag).await
     }
 
+    /// `GET /v1/networks`.
+    pub async fn networks(&self) -> Result<NetworkList, ClientError> {
+        self.get("/v1/networks").await
+    }
+
+    /// `GET /v1/networks/{name}`.
+    pub async fn network(&self, name: &str) -> Result<Network, ClientError> {
+        self.get(&format!("/v1/networks/{}", encoded(name))).await
+    }
+
+    /// `GET /v1/attachments` with a query like `network=red&phase=attached`; empty for all.
+    pub async fn attachments(&self, query: &str) -> Result<AttachmentList, ClientError> {
+        self.get(&with_query("/v1/attachments", query)).await
+    }
+
+    /// `GET /v1/attachments/{network}/{container}/{ifname}`.
+    pub async fn attachment(
+        &self,
+        network: &str,
+        container_id: &str,
+        ifname: &str,
+    ) -> Result<Attachment, ClientError> {
+        self.get(&attachment_path(network, container_id, ifname)).await
+    }
+
+    /// `GET /v1/addresses`.
+    pub async fn addresses(&self) -> Result<AddressList, ClientError> {
+        self.get("/v1/addresses").await
+    }
+
     /// `GET /livez`.
     pub async fn livez(&self) -> Result<Liveness, ClientError> {
         self.get("/livez").await
@@ -306,6 +337,10 @@ fn refusal(path: &str, status: StatusCode, body: &[u8]) -> ClientError {
 
 fn with_query(path: &str, query: &str) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
+fn attachment_path(network: &str, container_id: &str, ifname: &str) -> String {
+    format!("/v1/attachments/{}/{}/{}", encoded(network), encoded(container_id), encoded(ifname))
 }
 
 /// Percent-encodes what may not stand in a path segment (RFC 3986 §3.3).

@@ -14,25 +14,37 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod attachment;
 mod classes;
 mod client;
 mod document;
 mod event;
 mod health;
+mod network;
 mod nic_list;
 mod node_view;
 mod problem;
+mod selection;
 mod sriov_summary;
 mod topology;
 
+pub use attachment::{
+    AttachedAddress, AttachedLink, AttachedPod, Attachment, AttachmentList, AttachmentPhase, AttachmentRef,
+    AttachmentRequest, AttachmentTool, StepTiming,
+};
 pub use classes::{Classes, DeviceClassMembers, SpeedClassMembers};
 pub use client::{Client, ClientError, EventStream, Tagged};
 pub use document::{Examples, example_inventory};
 pub use event::{Event, EventCause, EventId, EventIdError, EventType, FieldChange};
 pub use health::{Listener, ListenerState, Liveness, Readiness, StoreState, StoreStatus};
+pub use network::{
+    AddressCounts, AddressList, BlockAddresses, Network, NetworkAddresses, NetworkBlock, NetworkInterface,
+    NetworkList,
+};
 pub use nic_list::{NicList, VfList, WarningList};
 pub use node_view::{Agent, NodeCounts, NodeView};
 pub use problem::{PROBLEM_MEDIA_TYPE, Problem, ProblemCode};
+pub use selection::{ChosenNic, LeftOutNic, SelectAnswer, SelectPlugin, SelectRequest};
 pub use sriov_summary::{SriovPf, SriovSummary, SriovTotals};
 pub use topology::{Topology, TopologyNic};
 

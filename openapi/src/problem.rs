@@ -39,6 +39,9 @@ pub struct Problem {
     /// Ids of the NICs that an ambiguous name fits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<hwprobe::NicId>,
+    /// The CNI error code, when an attach or a detach failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cni_code: Option<u32>,
 }
 
 /// Kinds of problems. Each has one status code and one title.
@@ -73,6 +76,22 @@ pub enum ProblemCode {
     UriTooLong,
     /// The request's head is too large or has too many fields.
     HeaderTooLarge,
+    /// Only root over the Unix socket may ask this.
+    SocketOnly,
+    /// A web page of another origin made the request.
+    ForbiddenOrigin,
+    /// No network has that name.
+    UnknownNetwork,
+    /// No attachment has that key.
+    UnknownAttachment,
+    /// No NIC or no address is left for it.
+    NothingLeft,
+    /// The body is not what the path takes.
+    InvalidBody,
+    /// The attachment cannot be made as it is described.
+    InvalidAttachment,
+    /// A plugin of somebody else failed.
+    PluginFailed,
     /// The agent has a defect; its log says more.
     Internal,
     /// The server has as many connections as it takes.
@@ -85,22 +104,30 @@ pub enum ProblemCode {
 
 impl ProblemCode {
     /// Every code, by status.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 26] = [
         Self::MalformedRequest,
         Self::UnknownParameter,
         Self::InvalidValue,
         Self::ForbiddenPeer,
+        Self::SocketOnly,
+        Self::ForbiddenOrigin,
         Self::UnknownPath,
         Self::UnknownNic,
         Self::NoSriov,
+        Self::UnknownNetwork,
+        Self::UnknownAttachment,
         Self::MethodNotAllowed,
         Self::Timeout,
         Self::AmbiguousNic,
+        Self::NothingLeft,
         Self::BodyTooLarge,
         Self::UriTooLong,
         Self::ForbiddenHost,
+        Self::InvalidBody,
+        Self::InvalidAttachment,
         Self::HeaderTooLarge,
         Self::Internal,
+        Self::PluginFailed,
         Self::TooManyConnections,
         Self::TooManyStreams,
         Self::NotReady,
@@ -123,6 +150,14 @@ impl ProblemCode {
             Self::BodyTooLarge => "body-too-large",
             Self::UriTooLong => "uri-too-long",
             Self::HeaderTooLarge => "header-too-large",
+            Self::SocketOnly => "socket-only",
+            Self::ForbiddenOrigin => "forbidden-origin",
+            Self::UnknownNetwork => "unknown-network",
+            Self::UnknownAttachment => "unknown-attachment",
+            Self::NothingLeft => "nothing-left",
+            Self::InvalidBody => "invalid-body",
+            Self::InvalidAttachment => "invalid-attachment",
+            Self::PluginFailed => "plugin-failed",
             Self::Internal => "internal",
             Self::TooManyConnections => "too-many-connections",
             Self::TooManyStreams => "too-many-streams",
@@ -134,16 +169,22 @@ impl ProblemCode {
     pub fn status(self) -> u16 {
         match self {
             Self::MalformedRequest | Self::UnknownParameter | Self::InvalidValue => 400,
-            Self::ForbiddenPeer => 403,
-            Self::UnknownPath | Self::UnknownNic | Self::NoSriov => 404,
+            Self::ForbiddenPeer | Self::SocketOnly | Self::ForbiddenOrigin => 403,
+            Self::UnknownPath
+            | Self::UnknownNic
+            | Self::NoSriov
+            | Self::UnknownNetwork
+            | Self::UnknownAttachment => 404,
             Self::MethodNotAllowed => 405,
             Self::Timeout => 408,
-            Self::AmbiguousNic => 409,
+            Self::AmbiguousNic | Self::NothingLeft => 409,
             Self::BodyTooLarge => 413,
             Self::UriTooLong => 414,
             Self::ForbiddenHost => 421,
+            Self::InvalidBody | Self::InvalidAttachment => 422,
             Self::HeaderTooLarge => 431,
             Self::Internal => 500,
+            Self::PluginFailed => 502,
             Self::TooManyConnections | Self::TooManyStreams | Self::NotReady => 503,
         }
     }
@@ -165,6 +206,14 @@ impl ProblemCode {
             Self::BodyTooLarge => "The body is too large",
             Self::UriTooLong => "The request line is too long",
             Self::HeaderTooLarge => "The head of the request is too large",
+            Self::SocketOnly => "Only root over the Unix socket may do that",
+            Self::ForbiddenOrigin => "Web pages may not use this path",
+            Self::UnknownNetwork => "There is no such network",
+            Self::UnknownAttachment => "There is no such attachment",
+            Self::NothingLeft => "There is no NIC or address left for it",
+            Self::InvalidBody => "The body is not what this path takes",
+            Self::InvalidAttachment => "The attachment cannot be made as described",
+            Self::PluginFailed => "A plugin failed",
             Self::Internal => "The agent failed",
             Self::TooManyConnections => "Too many connections",
             Self::TooManyStreams => "Too many event streams",
@@ -190,6 +239,7 @@ impl Problem {
             allowed: Vec::new(),
             nearest: Vec::new(),
             candidates: Vec::new(),
+            cni_code: None,
         }
     }
 

@@ -27,6 +27,12 @@ pub(crate) fn answer(
     response
 }
 
+/// The answer to a read of something small that has no generation of its own: its content names its state.
+pub(crate) fn answer_by_content<T: serde::Serialize>(headers: &HeaderMap, value: &T) -> Response {
+    let body = crate::inventory::published::json(value);
+    answer(headers, &etag_of(&body), super::nics::JSON, || body)
+}
+
 /// An answer that is never the same twice, and never kept.
 pub(crate) fn fresh(status: StatusCode, media_type: &'static str, body: Bytes) -> Response {
     let mut response = Response::new(Body::from(body));
@@ -43,7 +49,7 @@ fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
     lists.flat_map(|list| list.split(',')).any(|one| known(one.trim()))
 }
 
-/// The ETag of bytes that never change while the agent runs.
+/// The ETag of these bytes.
 pub(crate) fn etag_of(bytes: &[u8]) -> HeaderValue {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();

@@ -1,5 +1,7 @@
 //! The OpenAPI document: from the handlers, with the filters of the table and examples from real answers.
 
+mod pods;
+
 use openapi::{
     Agent, Event, EventCause, EventId, EventType, Examples, FieldChange, Listener, ListenerState, Liveness,
     NicList, Problem, ProblemCode, Readiness, StoreState, StoreStatus, VfList, WarningList,
@@ -21,7 +23,7 @@ pub(super) fn complete(generated: &utoipa::openapi::OpenApi) -> Result<String, s
     never_null(&mut document);
     filters(&mut document);
     let mut examples = Examples::default();
-    for (name, answer) in answers()? {
+    for (name, answer) in answers()?.into_iter().chain(pods::answers(&openapi::example_inventory()?)?) {
         examples.collect(&document, name, &answer);
     }
     examples.inject(&mut document);
@@ -135,6 +137,10 @@ fn answers() -> Result<Vec<(&'static str, Value)>, serde_json::Error> {
         Problem::new(ProblemCode::AmbiguousNic).detail("`02:00:5e:10:00:10` fits several NICs");
     ambiguous.instance = Some("/v1/nics/02:00:5e:10:00:10".to_owned());
     ambiguous.candidates = inventory.nics.iter().take(2).map(|nic| nic.id.clone()).collect();
+    let mut full = Problem::new(ProblemCode::NothingLeft)
+        .detail("network rails, master ens1f0np0: block 192.168.0.0/24 is full");
+    full.instance = Some("/v1/attachments".to_owned());
+    full.cni_code = Some(cni::error::code::NO_ADDRESS);
     let busy = hwprobe::Warning::new(
         hwprobe::WarningCode::RestPortBusy,
         None,
@@ -163,6 +169,7 @@ fn answers() -> Result<Vec<(&'static str, Value)>, serde_json::Error> {
         value("Event", &event(EventType::WarningRaised, false))?,
         value("Problem", &refusal)?,
         value("Problem", &ambiguous)?,
+        value("Problem", &full)?,
         value("Liveness", &Liveness { live: true })?,
         value(
             "Readiness",

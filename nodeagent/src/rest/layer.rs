@@ -1,7 +1,6 @@
 //! What every request and every answer goes through: host check, body limit, time limit, and on the way out
 //! problem documents, security headers and metrics.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
@@ -13,19 +12,11 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use openapi::{PROBLEM_MEDIA_TYPE, Problem, ProblemCode};
 
+use super::entrance::Entrance;
 use super::host;
 use super::problem::{Refusal, shown};
 use super::state::RestState;
 use crate::inventory::published::json;
-
-/// How a request came in. The server puts it into the request's extensions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Entrance {
-    /// Over TCP, to this local address.
-    Tcp(SocketAddr),
-    /// Over the Unix socket, whose peer has been checked.
-    Unix,
-}
 
 const NOSNIFF: (HeaderName, HeaderValue) =
     (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
@@ -36,7 +27,7 @@ pub(crate) async fn guard(State(state): State<RestState>, request: Request, next
         request.extensions().get::<MatchedPath>().map_or("none", |route| super::route_name(route.as_str()));
     let method = method_name(request.method());
     let uri = request.uri().clone();
-    // No handler waits for anything, so only what comes from the client has a time limit.
+    // What comes from the client has a time limit; what a handler waits for (an attach) has its own.
     let mut response = match admit(&state, request).await {
         Ok(request) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
@@ -49,8 +40,8 @@ pub(crate) async fn guard(State(state): State<RestState>, request: Request, next
     response
 }
 
-/// Checks a request before anybody works for it. No path of this API takes a body, so one is read only to keep
-/// the connection usable, and only as far as the limit.
+/// Checks a request before anybody works for it. Its body is read here, as far as the limit: those few paths that
+/// take one get it whole, and for the others the connection stays usable.
 async fn admit(state: &RestState, request: Request) -> Result<Request, Refusal> {
     if let Some(Entrance::Tcp(local)) = request.extensions().get::<Entrance>() {
         host::check(&request, *local, &state.settings.allowed_hosts)?;
@@ -60,7 +51,7 @@ async fn admit(state: &RestState, request: Request) -> Result<Request, Refusal> 
     }
     let most = state.settings.limits.body_bytes as usize;
     let too_large = || {
-        let detail = format!("the body has more than {most} bytes; this API takes none");
+        let detail = format!("the body has more than {most} bytes");
         Refusal::new(ProblemCode::BodyTooLarge, detail)
     };
     if request.body().size_hint().lower() > most as u64 {
@@ -69,7 +60,7 @@ async fn admit(state: &RestState, request: Request) -> Result<Request, Refusal> 
     let (head, body) = request.into_parts();
     let wait = Duration::from_secs(u64::from(state.settings.limits.request_seconds));
     match tokio::time::timeout(wait, Limited::new(body, most).collect()).await {
-        Ok(Ok(_)) => Ok(Request::from_parts(head, Body::empty())),
+        Ok(Ok(whole)) => Ok(Request::from_parts(head, Body::from(whole.to_bytes()))),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => {
             Err(Refusal::new(ProblemCode::MalformedRequest, "the body is not framed as its head says"))
@@ -98,6 +89,9 @@ fn written(response: Response, path: &str) -> Response {
         }
     };
     problem.instance = Some(shown(path));
+    if let Some(allow) = head.headers.get(ALLOW).and_then(|value| value.to_str().ok()) {
+        problem.allowed = allow.split(',').map(|method| method.trim().to_owned()).collect();
+    }
     let close = matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT);
     let mut response = Response::new(Body::from(json(&problem)));
     *response.status_mut() = status;

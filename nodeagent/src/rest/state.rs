@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use attach::Engine;
+use attach::record::Attachment;
 use openapi::{Agent, ProblemCode};
 use tokio::sync::{Semaphore, watch};
 
 use super::problem::Refusal;
 use crate::config::Settings;
+use crate::current_networks::Current;
 use crate::health::Health;
 use crate::inventory::events::SharedLog;
 use crate::inventory::published::{Newest, Published};
@@ -28,6 +31,10 @@ pub(crate) struct Shared {
     pub(crate) streams: Arc<Semaphore>,
     /// True when the agent ends.
     pub(crate) closing: watch::Receiver<bool>,
+    /// The networks of this node.
+    pub(crate) networks: Current,
+    /// What attaches; absent when nothing can be attached.
+    pub(crate) engine: Option<Arc<Engine>>,
 }
 
 impl std::ops::Deref for RestState {
@@ -39,6 +46,11 @@ impl std::ops::Deref for RestState {
 }
 
 impl Shared {
+    /// Every attachment, by key.
+    pub(crate) fn attachments(&self) -> Vec<Arc<Attachment>> {
+        self.engine.as_ref().map_or_else(Vec::new, |engine| engine.attachments())
+    }
+
     /// The newest generation.
     pub(crate) fn published(&self) -> Result<Arc<Published>, Refusal> {
         let newest = self.newest.borrow().clone();

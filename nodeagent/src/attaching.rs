@@ -1,0 +1,84 @@
+//! What attaches: the engine, the socket of the CNI executables, and who keeps it all in order.
+
+use std::sync::Arc;
+
+use attach::{Engine, Event, Parts};
+use store::{Identity, Store};
+
+use crate::cli::Machine;
+use crate::cni_server::CniServer;
+use crate::config::Config;
+use crate::current_networks::Current;
+use crate::inventory::published::Newest;
+use crate::keeper::Keeper;
+
+/// Seconds that an address rests after it was given back.
+const QUARANTINE: u64 = 60;
+
+/// The engine with those who call it.
+#[derive(Debug)]
+pub(crate) struct Attaching {
+    engine: Arc<Engine>,
+    server: CniServer,
+    keeper: Keeper,
+}
+
+impl Attaching {
+    /// Repairs what a crash left and serves the CNI executables. An agent that shows another machine attaches
+    /// nothing; one that cannot begin says so in the log and serves the rest. `tell` hears what happens.
+    pub(crate) fn start(
+        config: &Config,
+        store: Option<Arc<Store>>,
+        newest: &Newest,
+        networks: &Current,
+        tell: Box<dyn Fn(Event) + Send + Sync>,
+    ) -> Option<Self> {
+        if config.machine != Machine::Live {
+            return None;
+        }
+        let (newest, networks) = (newest.clone(), networks.clone());
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let parts = Parts {
+            store,
+            state_dir: config.state_dir.clone(),
+            boot: Identity::of_this_machine().boot,
+            quarantine: QUARANTINE,
+            inventory: Box::new(move || {
+                let published = newest.borrow().clone()?;
+                Some(published.inventory())
+            }),
+            networks: Box::new(move || networks.get()),
+            tell,
+            permits: u32::try_from(processors * 2).unwrap_or(u32::MAX),
+        };
+        match Self::begin(config, parts) {
+            Ok(attaching) => Some(attaching),
+            Err(error) => {
+                tracing::error!(error, "no pod can be attached");
+                None
+            }
+        }
+    }
+
+    fn begin(config: &Config, parts: Parts) -> Result<Self, String> {
+        let engine = Arc::new(Engine::open(parts).map_err(|error| error.to_string())?);
+        // On a thread of its own: it enters namespaces, and a thread that cannot come back ends.
+        let repairing = Arc::clone(&engine);
+        drop(std::thread::spawn(move || repairing.recover()).join());
+        let words = |error: std::io::Error| error.to_string();
+        let keeper = Keeper::start(Arc::clone(&engine), &config.state_dir).map_err(words)?;
+        let server = CniServer::start(Arc::clone(&engine), &config.run_dir, keeper.poke()).map_err(words)?;
+        Ok(Self { engine, server, keeper })
+    }
+
+    /// The engine.
+    pub(crate) fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.engine)
+    }
+
+    /// Lets running calls end, then writes down what nobody waited for.
+    pub(crate) fn stop(self) {
+        self.server.stop();
+        self.keeper.stop();
+    }
+}

@@ -1,0 +1,128 @@
+//! `POST /v1/select`: which NICs would a pod get, and why not the others. Nothing changes.
+
+use attach::network::Networks;
+use attach::select::{LinkUse, SelectError, Selection, Wish};
+use axum::Extension;
+use axum::body::Bytes;
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use openapi::{ChosenNic, LeftOutNic, Problem, ProblemCode, SelectAnswer, SelectPlugin, SelectRequest};
+
+use super::body::{read, wrong};
+use super::conditional::fresh;
+use super::entrance::Entrance;
+use super::networks::find;
+use super::nics::JSON;
+use super::problem::{Answer, Refusal};
+use super::query::Query;
+use super::state::RestState;
+use crate::inventory::published::json as written;
+
+/// Shows which NICs a pod would get.
+///
+/// A dry run: nothing changes. A pod that would be refused is answered with the reason, not with an error. On
+/// loopback in standalone mode, otherwise for root over the Unix socket only.
+#[utoipa::path(
+    post, path = "/v1/select", operation_id = "selectNics", tag = "pods",
+    request_body(content = SelectRequest, description = "What the pod asks for."),
+    responses(
+        (status = 200, description = "The NICs that it would get, and why not the others.", body = SelectAnswer),
+        (status = 403, description = "Not over this entrance.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "This node has no such network.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The body is no such request.", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The machine has not been read yet, or this agent attaches nothing.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn dry_run(
+    State(state): State<RestState>,
+    Extension(entrance): Extension<Entrance>,
+    RawQuery(raw): RawQuery,
+    body: Bytes,
+) -> Answer {
+    entrance.must_see_pods(&state)?;
+    Query::none(raw.as_deref())?;
+    let request: SelectRequest = read(&body)?;
+    state.published()?;
+    let Some(engine) = &state.engine else {
+        return Err(Refusal::new(ProblemCode::NotReady, "this agent attaches nothing; its log says why"));
+    };
+    let networks = state.networks.get();
+    let wish = wish(&request, &networks)?;
+    let network = request.network.unwrap_or_default();
+    let answer = answer(engine.would_select(&network, &wish));
+    Ok(fresh(StatusCode::OK, JSON, written(&answer)))
+}
+
+/// What the request wishes for; a network's own class counts unless the pod has one.
+fn wish(request: &SelectRequest, networks: &Networks) -> Result<Wish, Refusal> {
+    let network = request.network.as_deref().map(|name| find(networks, name)).transpose()?;
+    let nets = request.master_nets.iter().map(|text| {
+        let net = text.parse::<ipnet::IpNet>();
+        net.map_err(|_| wrong("masterNets", text, "is no network like 10.0.0.0/24"))
+    });
+    let own = network.and_then(|network| network.policy.class.clone());
+    let link = request.plugin.as_ref().map(link).transpose()?.unwrap_or_default();
+    Ok(Wish {
+        vlan: request.plugin.as_ref().and_then(|plugin| plugin.vlan).filter(|_| link.shares()),
+        link,
+        masters: request.masters.clone(),
+        master_nets: nets.collect::<Result<_, _>>()?,
+        devices: request.devices.clone(),
+        count: request.nics,
+        class: request.class.clone().or(own),
+    })
+}
+
+/// What the plugin makes of a NIC.
+fn link(plugin: &SelectPlugin) -> Result<LinkUse, Refusal> {
+    let mode = plugin.mode.as_deref();
+    let one_of = |known: &[&str], usual: &str| {
+        let mode = mode.unwrap_or(usual);
+        if known.contains(&mode) {
+            return Ok(mode.to_owned());
+        }
+        Err(wrong("plugin.mode", mode, &format!("is none of {}", known.join(", "))))
+    };
+    Ok(match plugin.kind.as_str() {
+        "ipvlan" => LinkUse::Ipvlan { mode: one_of(&["l2", "l3", "l3s"], "l2")?, flag: "bridge".to_owned() },
+        "macvlan" => {
+            let mode = one_of(&["bridge", "private", "vepa", "passthru", "source"], "bridge")?;
+            LinkUse::Macvlan { passthru: mode == "passthru" }
+        }
+        "host-device" => LinkUse::Whole,
+        _ => LinkUse::Delegated,
+    })
+}
+
+/// A choice, or why there is none, as the API shows it.
+pub(super) fn answer(selection: Result<Selection, SelectError>) -> SelectAnswer {
+    let (selection, refused) = match selection {
+        Ok(selection) => (selection, None),
+        Err(error) => {
+            let refused = Some(error.to_string());
+            let left_out = match error {
+                SelectError::Nothing { left_out } => left_out,
+                _ => Vec::new(),
+            };
+            (Selection { chosen: Vec::new(), left_out }, refused)
+        }
+    };
+    let chosen = selection.chosen.into_iter().map(|nic| ChosenNic {
+        nic: nic.nic,
+        master: nic.master,
+        mac: nic.mac,
+        mtu: nic.mtu,
+        net_address: nic.net_address.map(|net| net.to_string()),
+    });
+    let left_out = selection.left_out.into_iter().map(|nic| LeftOutNic {
+        nic: nic.nic,
+        name: nic.name,
+        // A rule is written as its name, in the store as here.
+        rule: serde_json::to_value(nic.rule)
+            .ok()
+            .and_then(|rule| Some(rule.as_str()?.to_owned()))
+            .unwrap_or_default(),
+        why: nic.why,
+    });
+    SelectAnswer { chosen: chosen.collect(), left_out: left_out.collect(), refused }
+}
