@@ -17,7 +17,6 @@ use crate::current_networks::Current;
 use crate::health::Health;
 use crate::inventory::cache::{Cache, CacheError, CacheParts};
 use crate::inventory::events::EventLog;
-use crate::inventory::published::Newest;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::rest::{RestState, Shared, router};
@@ -59,10 +58,6 @@ pub fn run(config: Config) -> Result<(), AgentError> {
     let log = Arc::new(EventLog::new(epoch(started)));
     let metrics = Arc::new(Metrics::new());
     let newest = watch::Sender::new(None);
-    let attach = |config: &Config, store, newest: &Newest, networks: &Current| {
-        let tell = Box::new(|event| tracing::debug!(?event, "attachment"));
-        Attaching::start(config, store, newest, networks, tell)
-    };
     let settings = &config.settings;
     let cache = Cache::start(CacheParts {
         machine: config.machine.clone(),
@@ -99,7 +94,8 @@ pub fn run(config: Config) -> Result<(), AgentError> {
     })
     .inspect_err(|error| tracing::error!(%error, "changes of networks are not noticed"))
     .ok();
-    let attaching = attach(&config, store, &newest.subscribe(), &networks);
+    let tell = Box::new(|event| tracing::debug!(?event, "attachment"));
+    let attaching = Attaching::start(&config, store, &newest.subscribe(), &networks, tell);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_stack_size(1024 * 1024)
