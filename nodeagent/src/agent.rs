@@ -106,6 +106,9 @@ pub fn run(config: Config) -> Result<(), AgentError> {
     if let Some(standalone) = &standalone {
         runtime.spawn(standalone.follow(newest.subscribe()));
     }
+    if let Some(attaching) = &attaching {
+        runtime.spawn(look_at_nics(Arc::clone(&attaching.engine), newest.subscribe()));
+    }
     let (close, closing) = watch::channel(false);
     let shared = Shared {
         settings: settings.clone(),
