@@ -107,7 +107,7 @@ pub fn run(config: Config) -> Result<(), AgentError> {
         runtime.spawn(standalone.follow(newest.subscribe()));
     }
     if let Some(attaching) = &attaching {
-        runtime.spawn(look_at_nics(Arc::clone(&attaching.engine), newest.subscribe()));
+        runtime.spawn(attaching.look_at_nics(newest.subscribe()));
     }
     let (close, closing) = watch::channel(false);
     let shared = Shared {

@@ -71,6 +71,19 @@ impl Attaching {
         Ok(Self { engine, server, keeper })
     }
 
+    /// Tells the engine of each new inventory: a NIC of an attachment may be gone.
+    pub(crate) fn look_at_nics(&self, mut newest: Newest) -> impl Future<Output = ()> + Send + 'static {
+        let engine = Arc::clone(&self.engine);
+        async move {
+            while newest.changed().await.is_ok() {
+                let published = newest.borrow_and_update().clone();
+                if let Some(published) = published {
+                    engine.look_at(&published.inventory);
+                }
+            }
+        }
+    }
+
     /// The engine.
     pub(crate) fn engine(&self) -> Arc<Engine> {
         Arc::clone(&self.engine)
