@@ -21,7 +21,7 @@ mod wire;
 pub use error::DatapathError;
 pub use pod_link::{MadeLink, MultipathRoute, PodLink, PodRoute, PolicyTable, Source, Taken};
 pub use unwire::{Leftover, restore, unwire};
-pub use wire::{Made, wire};
+pub use wire::{Made, give_addresses, wire};
 
 /// Routing protocol number that marks every route and rule of ours (`RTPROT_*` beyond the kernel's own).
 pub const PROTOCOL: u8 = 0x4d;

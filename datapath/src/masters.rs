@@ -145,10 +145,22 @@ pub struct VlanMaster {
     pub made: bool,
 }
 
-/// Name of a VLAN of ours: `mn<parent index>.<id>`, with an `a` behind it for 802.1ad.
+/// Name of a VLAN of ours: `mn<parent index>.<id>`, with an `a` behind it for 802.1ad. A parent whose index leaves no
+/// room (a device that came back from a pod by itself keeps the number it had there) is written in base 36 after an `x`.
 pub fn vlan_name(parent: u32, id: u16, protocol: VlanProtocol) -> String {
+    const LONGEST: u32 = 9_999_999;
     let tag = if protocol == VlanProtocol::Dot1ad { "a" } else { "" };
-    format!("mn{parent}.{id}{tag}")
+    if parent <= LONGEST {
+        return format!("mn{parent}.{id}{tag}");
+    }
+    let mut digits = Vec::new();
+    let mut rest = parent;
+    while rest > 0 {
+        digits.extend(char::from_digit(rest % 36, 36));
+        rest /= 36;
+    }
+    let digits: String = digits.into_iter().rev().collect();
+    format!("mnx{digits}.{id}{tag}")
 }
 
 /// The VLAN `id` above `parent`: an existing one whatever its name, else one of ours, up.
@@ -243,4 +255,50 @@ pub fn set_setting(
     value: u32,
 ) -> Result<(), DatapathError> {
     sysctl::set(home.proc(), family, link, setting, &value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use netlink::route::{IpvlanFlag, IpvlanMode};
+
+    use super::*;
+
+    fn upper(kind: &str) -> Upper {
+        Upper { name: "up0".to_owned(), index: 9, kind: kind.to_owned(), detail: None, namespace: None }
+    }
+
+    #[test]
+    fn who_excludes_whom_on_a_master() {
+        let ipvlan = NewLinkKind::Ipvlan { mode: IpvlanMode::L2, flag: IpvlanFlag::Bridge };
+        let macvlan = |mode| NewLinkKind::Macvlan { mode, sources: Vec::new() };
+        let (bridge, passthru) = (macvlan(MacvlanMode::Bridge), macvlan(MacvlanMode::Passthru));
+        for (there, wanted, refused) in [
+            ("vlan", &ipvlan, None),
+            ("vlan", &bridge, None),
+            ("macvlan", &bridge, None),
+            ("ipvlan", &ipvlan, None),
+            ("macvlan", &ipvlan, Some("eth1 already carries macvlan up0; ipvlan cannot share it")),
+            ("ipvlan", &bridge, Some("eth1 already carries ipvlan up0; macvlan cannot share it")),
+            (
+                "macvlan",
+                &passthru,
+                Some("eth1 already carries macvlan up0; macvlan passthru cannot share it"),
+            ),
+            ("bridge", &bridge, Some("eth1 already carries bridge up0; macvlan cannot share it")),
+            ("bond", &ipvlan, Some("eth1 already carries bond up0; ipvlan cannot share it")),
+            ("bond", &NewLinkKind::Dummy, None),
+        ] {
+            let why = conflict("eth1", &[upper("vlan"), upper(there)], wanted);
+
+            assert_eq!(why.as_deref(), refused, "{wanted:?} beside {there}");
+        }
+    }
+
+    #[test]
+    fn a_vlan_of_ours_has_a_name_that_fits() {
+        assert_eq!(vlan_name(7, 100, VlanProtocol::Dot1q), "mn7.100");
+        assert_eq!(vlan_name(9_999_999, 4094, VlanProtocol::Dot1ad), "mn9999999.4094a");
+        assert_eq!(vlan_name(10_000_000, 1, VlanProtocol::Dot1q), "mnx5yc1s.1");
+        assert_eq!(vlan_name(i32::MAX.unsigned_abs(), 4094, VlanProtocol::Dot1ad), "mnxzik0zj.4094a");
+    }
 }

@@ -72,12 +72,18 @@ pub(crate) fn find(
     address: Option<&LinkAddress>,
 ) -> Result<Option<u32>, DatapathError> {
     let links = route::links(host)?.links;
-    let same = |link: &&Link| match &taken.device {
-        Some(device) => link.parent_device.as_ref() == Some(device),
-        None => address.is_some() && link.permanent_address.as_ref().or(link.address.as_ref()) == address,
+    let has_address = |link: &&Link| {
+        address.is_some() && link.permanent_address.as_ref().or(link.address.as_ref()) == address
     };
-    let named = |link: &&Link| taken.device.is_none() && link.name == taken.name;
-    Ok(links.iter().find(same).or_else(|| links.iter().find(named)).map(|link| link.index))
+    let found = match &taken.device {
+        // One PCI function may have several links.
+        Some(device) => {
+            let of_device = || links.iter().filter(|link| link.parent_device.as_ref() == Some(device));
+            of_device().find(has_address).or_else(|| of_device().next())
+        }
+        None => links.iter().find(has_address).or_else(|| links.iter().find(|link| link.name == taken.name)),
+    };
+    Ok(found.map(|link| link.index))
 }
 
 /// A device that a pod had, on the host: the kernel gives it back when a namespace ends, under some name. Absent when

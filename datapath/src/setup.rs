@@ -16,19 +16,24 @@ const SCOPE_LINK: u8 = 253;
 /// Changes with what each is for.
 pub(crate) type Steps = Vec<(String, Change<'static>)>;
 
-/// Settings of a link that is still down, and its further name.
+/// Settings of a link, and its further name.
 pub(crate) fn settings(link: &PodLink) -> Steps {
+    let mut steps = vec![conf(link)];
+    if let Some(name) = &link.alt_name {
+        steps.push((format!("name {} also {name}", link.name), route::add_alt_name(link.index, name)));
+    }
+    steps
+}
+
+/// Settings that netlink can write.
+pub(crate) fn conf(link: &PodLink) -> (String, Change<'static>) {
     let settings = LinkSettings {
         // Max of `all` and the link counts, so zero would not do (TRAPS P11).
         ipv4: vec![(Ipv4Conf::RpFilter, 2), (Ipv4Conf::ArpIgnore, 1), (Ipv4Conf::ArpAnnounce, 2)],
         no_ipv6_address: !link.has_ipv6() || !traits::of(&link.source).link_local,
         ..LinkSettings::default()
     };
-    let mut steps = vec![(format!("set {}", link.name), route::set_link(link.index, &settings))];
-    if let Some(name) = &link.alt_name {
-        steps.push((format!("name {} also {name}", link.name), route::add_alt_name(link.index, name)));
-    }
-    steps
+    (format!("set {}", link.name), route::set_link(link.index, &settings))
 }
 
 pub(crate) fn addresses(link: &PodLink) -> Steps {

@@ -83,10 +83,13 @@ pub(crate) fn give_back(
     taken: &Taken,
 ) -> Result<(), DatapathError> {
     let there = route::links(&mut pod.route)?.links;
-    // A move that ended half way leaves the device under its old name.
-    let same = |now: &&Link| match &taken.device {
-        Some(device) => now.parent_device.as_ref() == Some(device),
-        None => now.index == link.index && (now.name == link.name || now.name == taken.name),
+    // The kernel gives the number with the move; a move that ended half way leaves the device's old name.
+    let same = |now: &&Link| {
+        now.index == link.index
+            && match &taken.device {
+                Some(device) => now.parent_device.as_ref() == Some(device),
+                None => now.name == link.name || now.name == taken.name,
+            }
     };
     let Some(now) = there.iter().find(same) else { return Ok(()) };
     let step = |source| DatapathError::Step {

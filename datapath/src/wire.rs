@@ -75,6 +75,33 @@ pub fn wire(
     }
 }
 
+/// Gives addresses, routes and rules to links that [`wire()`] made without: where an IPAM plugin (`dhcp`) needs the link
+/// up before it tells the addresses (TRAPS P2). `links` are the same with their addresses; nobody is asked for
+/// duplicates, and a link that came up without IPv6 gets no link-local address any more. Returns what announces them, as in
+/// [`Made`].
+///
+/// # Errors
+/// When the kernel refuses a step. What was done until then stays: take the links away with
+/// [`unwire()`](crate::unwire()).
+pub fn give_addresses(
+    host: &mut Socket,
+    home: &HostNamespace,
+    pod: &mut PodNamespace,
+    links: &[PodLink],
+    multipath: &[MultipathRoute],
+) -> Result<Option<Announcer>, DatapathError> {
+    let mut work = Work { host, home, pod, group: 0, links, made: Vec::new(), ears: Vec::new() };
+    let mouth = work.settle()?;
+    let mut steps: setup::Steps = links.iter().map(setup::conf).collect();
+    steps.extend(links.iter().flat_map(setup::addresses));
+    steps.extend(links.iter().flat_map(setup::routes));
+    steps.extend(multipath.iter().map(|several| setup::multipath(links, several)));
+    work.apply(steps)?;
+    let Some(mouth) = mouth else { return Ok(None) };
+    let found = route::links(&mut work.pod.route)?.links;
+    Ok(Some(work.announce(mouth, &found)))
+}
+
 struct Work<'a> {
     host: &'a mut Socket,
     home: &'a HostNamespace,
@@ -116,12 +143,7 @@ impl Work<'_> {
         step("readBack")?;
         let found = route::links(&mut self.pod.route)?.links;
         step("announce")?;
-        let announcer = mouth.map(|mouth| {
-            let announcer = Announcer::new(mouth, self.to_announce(&found));
-            // Nobody waits for it to be heard.
-            drop(announcer.say());
-            announcer
-        });
+        let announcer = mouth.map(|mouth| self.announce(mouth, &found));
         Ok((found, announcer))
     }
 
@@ -220,13 +242,15 @@ impl Work<'_> {
         answer
     }
 
-    fn to_announce(&self, found: &[Link]) -> Vec<(u32, [u8; 6], Vec<IpAddr>)> {
-        let links = self.links.iter().filter(|link| announces(link));
-        let told = links.filter_map(|link| {
+    fn announce(&self, mouth: PacketSocket, found: &[Link]) -> Announcer {
+        let links = self.links.iter().filter(|link| announces(link)).filter_map(|link| {
             let addresses = link.addresses.iter().map(ipnet::IpNet::addr).collect();
             mac(found, link.index).map(|mac| (link.index, mac, addresses))
         });
-        told.collect()
+        let announcer = Announcer::new(mouth, links);
+        // Nobody waits for it to be heard.
+        drop(announcer.say());
+        announcer
     }
 
     /// Second send, inside the pod.

@@ -348,3 +348,29 @@ fn replies_and_packets_of_an_address_leave_by_its_own_nic() {
         &macvlan_mode(MacvlanMode::Bridge),
     );
 }
+
+#[test]
+fn addresses_can_come_after_the_link_is_up() {
+    let mut host = Host::with_masters(1);
+    let mut pod = pod();
+    let mut link = macvlan(0, "m0", "192.168.0.1/18");
+    link.addresses.clear();
+    let made = host.wire(&mut pod, std::slice::from_ref(&link)).unwrap();
+    assert!(made.announcer.is_none(), "nothing to tell yet");
+    assert!(json_in(&pod, "link show net1-0")[0]["flags"].to_string().contains("LOWER_UP"));
+    link.addresses = vec!["192.168.0.1/18".parse().unwrap(), "fd10:20::1/66".parse().unwrap()];
+    link.routes = vec![route("10.0.0.0/8", Some("192.168.0.254"))];
+    link.policy = Some(PolicyTable { gateways: Vec::new() });
+
+    let links = [link];
+    let announcer = datapath::give_addresses(&mut host.socket, &host.home, &mut pod, &links, &[]).unwrap();
+
+    assert!(announcer.is_some());
+    let shown = ip_in(&pod, "address show net1-0");
+    assert!(shown.contains("192.168.0.1/18") && shown.contains("fd10:20::1/66"), "{shown}");
+    assert!(ip_in(&pod, "rule show").contains("20000"));
+    assert_eq!(json_in(&pod, "route show 10.0.0.0/8")[0]["gateway"], "192.168.0.254");
+    assert_eq!(setting(&pod, "ipv6", "net1-0", "accept_ra"), "0");
+    host.unwire(&mut pod, &links);
+    assert!(names_in(&pod).is_empty());
+}
