@@ -12,15 +12,22 @@ pub struct Flaw {
     pub version: &'static str,
     /// What the toy is.
     pub kind: Kind,
+    /// Whether it hides what others do, so that it must run alone.
+    pub alone: bool,
 }
 
 const fn flaw(name: &'static str, row: &'static str) -> Flaw {
-    Flaw { name, row, version: "1.1.0", kind: Kind::Main }
+    Flaw { name, row, version: "1.1.0", kind: Kind::Main, alone: false }
 }
 
 impl Flaw {
     const fn at(mut self, version: &'static str) -> Self {
         self.version = version;
+        self
+    }
+
+    const fn alone(mut self) -> Self {
+        self.alone = true;
         self
     }
 
@@ -59,7 +66,7 @@ pub const FLAWS: &[Flaw] = &[
     flaw("error-on-stderr", "a failed ADD prints one error object on stdout"),
     flaw("reserved-code", "no reserved error code"),
     // 1.4: results.
-    flaw("no-address-told", "ADD gives an address"),
+    flaw("no-address-told", "ADD gives an address").alone(),
     flaw("result-version", "ADD prints one object in the config's cniVersion"),
     flaw("ip-version", "ips[].version below 1.0.0, never from there on"),
     flaw("interface-index", "ips[].interface is the index of a pod's link"),
@@ -71,7 +78,7 @@ pub const FLAWS: &[Flaw] = &[
     flaw("routes-untold", "the result says every route that was asked for"),
     flaw("dns-forgotten", "dns of the configuration is told"),
     flaw("told-link", "the links of the result exist in the pod"),
-    flaw("other-name", "CNI_IFNAME finds a link in the pod"),
+    flaw("other-name", "CNI_IFNAME finds a link in the pod").alone(),
     flaw("told-mac", "the kernel has the MAC of the result"),
     flaw("told-mtu", "the kernel has the MTU of the result"),
     flaw("up-for-routes-only", "the links are up, even with no route to set"),
@@ -85,7 +92,7 @@ pub const FLAWS: &[Flaw] = &[
     flaw("override-ignored", "CNI_NETNS_OVERRIDE allows the plugin's own"),
     flaw("failed-keeps-link", "an ADD that fails late leaves no link"),
     flaw("failed-keeps-address", "an ADD that fails late keeps no address"),
-    flaw("pool-endless", "ADD fails when the pool is used up"),
+    flaw("pool-endless", "ADD fails when the pool is used up").alone(),
     flaw("full-leaves-link", "ADD with the pool used up leaves no link"),
     flaw("mac-ignored", "runtimeConfig.mac is the link's MAC"),
     flaw("ips-ignored", "runtimeConfig.ips are the addresses"),

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::ledger::{Entry, Ledger};
 use super::link::{self, inside, ip};
-use super::plugin::Input;
+use super::plugin::{Input, link_name};
 use super::{Refusal, Toy, refusal};
 
 /// Takes away what the list does not name.
@@ -46,7 +46,7 @@ pub(super) fn gc(toy: &Toy, input: &Input) -> Result<String, Refusal> {
     });
     let mixed = !list.is_empty() && !shared;
     if mixed && toy.has("gc-breaks-links") && entries.iter().any(|entry| !named(entry)) {
-        entries.iter().filter(|entry| named(entry)).for_each(unlink);
+        entries.iter().filter(|entry| named(entry)).for_each(|entry| unlink(toy, entry));
     }
     if mixed && toy.has("gc-frees-all") && entries.iter().all(named) {
         let mut ledger = Ledger::open(toy, &input.folder(), &input.network)?;
@@ -79,7 +79,7 @@ fn sweep(toy: &Toy, input: &Input, stale: impl Fn(&Entry) -> bool, flawed: Flawe
             return Err(refusal(999, "a namespace is gone"));
         }
         if !flawed.keep_links {
-            unlink(entry);
+            unlink(toy, entry);
         }
     }
     if !flawed.keep_addresses {
@@ -88,9 +88,9 @@ fn sweep(toy: &Toy, input: &Input, stale: impl Fn(&Entry) -> bool, flawed: Flawe
     ledger.save()
 }
 
-fn unlink(entry: &Entry) {
+fn unlink(toy: &Toy, entry: &Entry) {
     if let Some(netns) = link::open(&entry.netns) {
-        drop(inside(&netns, || ip(&format!("link del {}", entry.ifname))));
+        drop(inside(&netns, || ip(&format!("link del {}", link_name(toy, &entry.ifname)))));
     }
 }
 
@@ -105,7 +105,7 @@ pub(super) fn of_other_networks(
         let network = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         if path.extension() == Some("json".as_ref()) && network != input.network {
             let entries = Ledger::open(toy, Path::new(&input.folder()), &network)?.entries;
-            entries.iter().filter(|entry| which(entry)).for_each(unlink);
+            entries.iter().filter(|entry| which(entry)).for_each(|entry| unlink(toy, entry));
         }
     }
     Ok(())

@@ -9,6 +9,7 @@ mod gc;
 mod ledger;
 mod link;
 mod plugin;
+pub mod proof;
 mod result;
 pub mod subject;
 mod variables;

@@ -99,13 +99,17 @@ fn read_input(toy: &Toy, text: &str) -> Result<Input, Refusal> {
 }
 
 fn add(toy: &Toy, variables: &Variables, input: &Input) -> Result<String, Refusal> {
-    let name = &link_name(toy, variables);
+    let name = &link_name(toy, &variables.ifname);
     let code = if toy.has("reserved-code") { 12 } else { 8 };
     let netns = link::open(&variables.netns)
         .ok_or_else(|| refusal(code, format!("no namespace at {}", variables.netns)))?;
     let own = link::is_own(&netns) && !variables.netns_override;
     if own && toy.has("guard-after-acting") {
-        ip(&format!("link add guarded{} type veth peer name {name}", std::process::id() % 1000))?;
+        ip(&format!(
+            "link add guarded{} type veth peer name {}",
+            std::process::id() % 1000,
+            variables.ifname
+        ))?;
     }
     if own {
         let code = if toy.has("guard-code") { 999 } else { 8 };
@@ -176,9 +180,9 @@ fn last_byte(address: &str) -> Option<u8> {
 
 /// Makes the link and gives its MAC.
 fn make(toy: &Toy, of: &Variables, input: &Input, netns: &File, host: u8) -> Result<String, Refusal> {
-    let name = &link_name(toy, of);
+    let name = &link_name(toy, &of.ifname);
     let wanted = input.config["runtimeConfig"]["mac"].as_str().filter(|_| !toy.has("mac-ignored"));
-    let mac = wanted.map_or_else(|| unused_mac(), str::to_owned);
+    let mac = wanted.map_or_else(unused_mac, str::to_owned);
     let master = input.config["master"].as_str().unwrap_or_default();
     // `ip` wants a name below /run/netns, and the table's namespaces have one.
     let place = of.netns.rsplit('/').next().unwrap_or_default();
@@ -213,8 +217,8 @@ fn address(toy: &Toy, host: u8) -> String {
 }
 
 /// Name of the link in the pod.
-pub(super) fn link_name(toy: &Toy, variables: &Variables) -> String {
-    format!("{}{}", variables.ifname, if toy.has("other-name") { "x" } else { "" })
+pub(super) fn link_name(toy: &Toy, ifname: &str) -> String {
+    format!("{ifname}{}", if toy.has("other-name") { "x" } else { "" })
 }
 
 /// Takes an attachment out of the ledger; tells where its namespace was.
@@ -232,7 +236,7 @@ fn release(toy: &Toy, variables: &Variables, input: &Input) -> Result<(), Refusa
 
 fn del(toy: &Toy, variables: &Variables, input: &Input) -> Result<String, Refusal> {
     let netns = link::open(&variables.netns);
-    let (ifname, name) = (&variables.ifname, &link_name(toy, variables));
+    let (ifname, name) = (&variables.ifname, &link_name(toy, &variables.ifname));
     let mut complaint = None;
     let unset = variables.netns.is_empty();
     let there = std::path::Path::new(&variables.netns).exists();
@@ -273,7 +277,7 @@ fn del(toy: &Toy, variables: &Variables, input: &Input) -> Result<String, Refusa
         && toy.has("del-by-container")
     {
         for entry in held.iter().filter(|entry| entry.container == variables.container) {
-            drop(inside(netns, || ip(&format!("link del {}", entry.ifname))));
+            drop(inside(netns, || ip(&format!("link del {}", link_name(toy, &entry.ifname)))));
         }
     }
     if toy.has("del-in-every-network") {
@@ -315,7 +319,7 @@ fn check(toy: &Toy, variables: &Variables, input: &Input) -> Result<String, Refu
     let wanted = address(toy, known.unwrap_or_default());
     let netns = link::open(&variables.netns).ok_or_else(|| refusal(8, "no namespace"))?;
     inside(&netns, || {
-        let name = &link_name(toy, variables);
+        let name = &link_name(toy, &variables.ifname);
         let links = ip_json("addr show")?;
         if toy.has("check-exact") && links.len() > 2 {
             return Err(refusal(999, "there is more than there was"));

@@ -37,7 +37,7 @@ pub(super) fn result(toy: &Toy, input: &Input, variables: &Variables, mac: &str,
     }
     if !toy.ipam || toy.has("ipam-interfaces") {
         let sandbox = if toy.has("sandbox") { "/proc/self/ns/net" } else { variables.netns.as_str() };
-        let name = link_name(toy, variables);
+        let name = link_name(toy, &variables.ifname);
         let name = if toy.has("told-link") { "frob0" } else { name.as_str() };
         let mac = if toy.has("told-mac") { "02:00:00:00:00:99" } else { mac };
         let mut link = json!({"name": name, "mac": mac, "sandbox": sandbox});

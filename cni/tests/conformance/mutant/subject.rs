@@ -6,13 +6,13 @@ use crate::runner::bench::{Bench, WIRE};
 use crate::runner::debian::unreachable_gateway;
 use crate::runner::subject::{Kind, Pool, Subject};
 
-/// The toy, right or with a flaw.
-pub fn toy(bench: &Bench, kind: Kind, flaw: Option<&str>) -> Result<Subject, String> {
+/// The toy, right or with flaws.
+pub fn toy(bench: &Bench, kind: Kind, flaws: &[&str]) -> Result<Subject, String> {
     let mut arguments = vec!["toy".to_owned()];
     if kind == Kind::Ipam {
         arguments.push("--ipam".to_owned());
     }
-    arguments.extend(flaw.iter().flat_map(|flaw| ["--flaw".to_owned(), (*flaw).to_owned()]));
+    arguments.extend(flaws.iter().flat_map(|flaw| ["--flaw".to_owned(), (*flaw).to_owned()]));
     let folder = bench.folder().to_owned();
     let config = move |pool, number: usize| {
         let (name, size) = match pool {
@@ -26,7 +26,7 @@ pub fn toy(bench: &Bench, kind: Kind, flaw: Option<&str>) -> Result<Subject, Str
         })
     };
     Ok(Subject {
-        name: flaw.map_or_else(|| "toy".to_owned(), |flaw| format!("toy --flaw {flaw}")),
+        name: format!("toy {}", flaws.join(" ")),
         kind,
         program: std::env::current_exe().map_err(|error| error.to_string())?,
         arguments,

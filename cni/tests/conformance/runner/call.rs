@@ -2,13 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 use serde_json::Value;
 
-/// Seconds until a call is ended.
-const LIMIT: &str = "30";
+/// How long a call may take; then it is ended.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// A call that can be changed before it is made.
 #[derive(Clone)]
@@ -58,8 +64,9 @@ impl Call {
 
     /// Starts it.
     pub fn start(&self) -> Result<Running, String> {
-        let mut command = Command::new("timeout");
-        command.args(["-k", "1", LIMIT]).arg(&self.program).args(&self.arguments);
+        let mut command = Command::new(&self.program);
+        // A group of its own: its children end with it.
+        command.args(&self.arguments).process_group(0);
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CNI_")) {
             command.env_remove(name);
         }
@@ -72,7 +79,14 @@ impl Call {
             // A plugin may end without reading.
             drop(stdin.write_all(text.as_bytes()));
         }
-        Ok(Running { child, program: self.program.clone() })
+        let (ended, watched) = mpsc::channel();
+        let group = child.id().cast_signed();
+        std::thread::spawn(move || {
+            if watched.recv_timeout(LIMIT) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+            }
+        });
+        Ok(Running { child, program: self.program.clone(), _ended: ended })
     }
 
     /// Makes it.
@@ -104,6 +118,8 @@ impl Call {
 pub struct Running {
     child: Child,
     program: PathBuf,
+    /// Its end tells the watch that the call is over.
+    _ended: mpsc::Sender<()>,
 }
 
 impl Running {

@@ -102,11 +102,20 @@ pub fn run(
     Ok(Column { version, verdicts: verdicts.collect() })
 }
 
-/// Runs the table, all versions at the same time, each on a bench of its own.
+/// Runs the table in all versions.
 pub fn run_all(make: impl Fn(&Bench) -> Result<Subject, String> + Sync) -> Result<Table, String> {
+    run_some(&VERSIONS, make)
+}
+
+/// Runs the table in some versions at the same time, each on a bench of its own.
+pub fn run_some(
+    versions: &[&'static str],
+    make: impl Fn(&Bench) -> Result<Subject, String> + Sync,
+) -> Result<Table, String> {
     let columns: Result<Vec<Column>, String> = std::thread::scope(|scope| {
         let make = &make;
-        let threads = VERSIONS.map(|version| scope.spawn(move || run(version, make)));
+        let threads: Vec<_> =
+            versions.iter().map(|version| scope.spawn(move || run(version, make))).collect();
         threads
             .into_iter()
             .map(|thread| thread.join().unwrap_or_else(|_| Err("the thread of a version broke".to_owned())))

@@ -29,26 +29,29 @@ pub const CASES: &[Case] = &[
     Case::new("1.1", "CNI_NETNS is the plugin's own: code 8", |scene| {
         let pod = scene.pod()?;
         let add = scene.add(&pod).with("CNI_NETNS", scene.bench.host.path());
-        scene.run(&add)?.failed_with(8)?;
-        clear_host(scene);
+        let links = host_links(scene)?;
+        let answer = scene.run(&add);
+        clear_host(scene, &links);
+        answer?.failed_with(8)?;
         Ok(())
     })
     .main(),
     Case::new("1.1", "CNI_NETNS is the plugin's own: before acting", |scene| {
         let pod = scene.pod()?;
-        let before = scene.bench.host.snapshot()?;
+        let (links, before) = (host_links(scene)?, scene.bench.host.snapshot()?);
         scene.run(&scene.add(&pod).with("CNI_NETNS", scene.bench.host.path()))?;
         let after = scene.bench.host.snapshot()?;
-        clear_host(scene);
+        clear_host(scene, &links);
         ensure(before == after, || format!("{before:?} became {after:?}"))
     })
     .main(),
     Case::new("1.1 (code)", "CNI_NETNS_OVERRIDE allows the plugin's own", |scene| {
         let pod = scene.pod()?;
         let add = scene.add(&pod).with("CNI_NETNS", scene.bench.host.path());
-        let before = scene.bench.host.snapshot()?;
+        let before = host_links(scene)?;
         let answer = scene.run(&add.with("CNI_NETNS_OVERRIDE", "1"))?;
-        let after = scene.bench.host.snapshot()?;
+        let after = host_links(scene)?;
+        clear_host(scene, &before);
         answer.succeeded()?;
         ensure(after.len() > before.len(), || format!("no link in the host role: {after:?}"))
     })
@@ -144,12 +147,16 @@ fn taken(scene: &Scene<'_>) -> String {
     (scene.subject.link_name)(IFNAME)
 }
 
-/// What a plugin made in the host role although it must not: the next case finds it as it was.
-fn clear_host(scene: &Scene<'_>) {
-    for link in [IFNAME.to_owned(), taken(scene)] {
-        if scene.bench.host.link(&link).is_ok_and(|link| link.is_some()) {
-            drop(ip(&format!("link del {link}")));
-        }
+/// Links of the host role.
+fn host_links(scene: &Scene<'_>) -> Result<Vec<String>, String> {
+    let links = scene.bench.host.ip_json("link show")?;
+    Ok(links.iter().filter_map(|link| link["ifname"].as_str()).map(str::to_owned).collect())
+}
+
+/// Takes away what was not there before, whoever made it: the next case finds the host role as it was.
+fn clear_host(scene: &Scene<'_>, before: &[String]) {
+    for link in host_links(scene).into_iter().flatten().filter(|link| !before.contains(link)) {
+        drop(ip(&format!("link del {link}")));
     }
 }
 

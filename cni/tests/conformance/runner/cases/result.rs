@@ -26,7 +26,8 @@ pub const CASES: &[Case] = &[
         for ip in list(&result["ips"]) {
             let index = ip["interface"].as_u64().and_then(|index| usize::try_from(index).ok());
             let link = index.and_then(|index| list(&result["interfaces"]).get(index));
-            let inside = link.is_some_and(|link| link["sandbox"].as_str().is_some_and(|path| path != ""));
+            let inside =
+                link.is_some_and(|link| link["sandbox"].as_str().is_some_and(|path| !path.is_empty()));
             ensure(inside, || format!("{ip} among {}", result["interfaces"]))?;
         }
         Ok(())
