@@ -102,7 +102,7 @@ fn agent_that_is_started_again_on_a_full_disk_can_read() {
 }
 
 #[test]
-fn file_on_a_real_disk_is_opened_again_after_a_failure_and_never_begun_anew() {
+fn commit_to_a_real_file_is_one_sync_and_there_when_it_is_opened_again() {
     let folder = tempfile::tempdir().unwrap();
     let identity = Identity { machine: "m1".to_owned(), boot: "b1".to_owned() };
     let (store, _) = Store::open(folder.path(), &identity).unwrap();
