@@ -15,6 +15,8 @@ mod planner;
 mod planning;
 mod record;
 mod report;
+#[cfg(test)]
+mod samples;
 mod settle;
 mod watcher;
 

@@ -113,3 +113,6 @@ fn capabilities(plugin: &str) -> Value {
     }
     capabilities
 }
+
+#[cfg(test)]
+mod tests;

@@ -188,3 +188,6 @@ fn report(place: Place, message: String, fix: &str) -> Report {
     let problem = Problem { path: String::new(), message, fix: fix.to_owned() };
     Report { place, object: None, problem, gravity: Gravity::Error }
 }
+
+#[cfg(test)]
+mod tests;

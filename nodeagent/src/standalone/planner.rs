@@ -316,3 +316,6 @@ fn candidates_of(
     let uplink = spec.allow_uplink == "shared" && ["ipvlan", "macvlan"].contains(&spec.plugin.kind.as_str());
     Ok(candidates(inventory, &Membership { master_nets: &master_nets, class, uplink }))
 }
+
+#[cfg(test)]
+mod tests;

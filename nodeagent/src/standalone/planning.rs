@@ -198,3 +198,6 @@ fn bandwidth(text: &str) -> Option<SpeedMbps> {
     let mbps = number("Gbps").map(|number| number.saturating_mul(1000)).or_else(|| number("Mbps"));
     SpeedMbps::new(mbps.or_else(|| number("Kbps").map(|number| number / 1000))?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -167,3 +167,6 @@ fn watch(folder: &Path) -> Option<Inotify> {
     }
     Some(watching)
 }
+
+#[cfg(test)]
+mod tests;
