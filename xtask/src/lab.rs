@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 /// Packages, kernel tree, netdevsim and the machine's first file system.
 pub(crate) fn setup(workspace: &Workspace) -> Result<()> {
-    program::must(workspace.lab("packages").args(["test", "vm"]))?;
+    program::must(workspace.lab("packages").args(["test", "vm", "runtimes"]))?;
     program::must(workspace.lab("vm-run").args(["--setup", "--modules", "netdevsim"]))
 }
 
