@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use cni::{NetConf, Version};
+use datapath::observe;
 use store::{Batch, Table};
 
 use crate::delegated::NoConversation;
-use crate::engine::Engine;
-use crate::record::{Attachment, Phase, Tool};
+use crate::engine::{Engine, hw_addr};
+use crate::links;
+use crate::record::{Attachment, Phase};
+use crate::select::LinkUse;
 
 /// What a start found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,19 +41,20 @@ impl Engine {
                 self.forget_boot(attachment);
                 continue;
             }
-            match attachment.phase {
-                Phase::Attached | Phase::Lost => found.kept += 1,
-                Phase::Attaching if self.is_whole(&attachment) => {
-                    found.completed += 1;
-                    self.complete(attachment);
-                }
-                Phase::Attaching | Phase::Detaching => {
-                    found.rolled_back += 1;
-                    found.owed += usize::from(!attachment.delegates.is_empty());
-                    if let Err(error) = self.detach(attachment, None, &mut NoConversation) {
-                        tracing::warn!(%error, "repair");
-                    }
-                }
+            if matches!(attachment.phase, Phase::Attached | Phase::Lost) {
+                found.kept += 1;
+                continue;
+            }
+            let whole = if attachment.phase == Phase::Attaching { self.whole(&attachment) } else { None };
+            if let Some(whole) = whole {
+                found.completed += 1;
+                self.complete(whole);
+                continue;
+            }
+            found.rolled_back += 1;
+            found.owed += usize::from(!attachment.delegates.is_empty());
+            if let Err(error) = self.detach(attachment, None, &mut NoConversation) {
+                tracing::warn!(%error, "repair");
             }
         }
         if found != Recovered::default() {
@@ -65,20 +70,26 @@ impl Engine {
         found
     }
 
-    /// Whether everything of an interrupted attach is in the kernel.
-    fn is_whole(&self, attachment: &Attachment) -> bool {
-        let ours = attachment.tool == Tool::Ipam || !attachment.links.is_empty();
+    /// An interrupted attach of which everything is in the kernel, with what only the kernel knows of it.
+    fn whole(&self, attachment: &Attachment) -> Option<Attachment> {
         // A plugin that makes links may have been interrupted: only its own DEL is safe.
         let delegated = attachment.delegates.iter().any(|delegate| delegate.result.is_none());
-        // What a moved device was is known only after the move.
-        let moved = attachment
-            .links
-            .iter()
-            .any(|link| link.link == crate::select::LinkUse::Whole && link.original.is_none());
-        if !ours || delegated || moved {
-            return false;
+        let ours = attachment.links.iter().all(|link| link.link != LinkUse::Delegated);
+        if attachment.links.is_empty() || delegated || !ours {
+            return None;
         }
-        self.namespace_of(attachment).is_some_and(|mut pod| self.compare(attachment, &mut pod).is_ok())
+        let mut pod = self.namespace_of(attachment)?;
+        self.compare(attachment, &mut pod).ok()?;
+        let there = observe::pod(&mut pod).ok()?;
+        let mut whole = attachment.clone();
+        for link in &mut whole.links {
+            let now = there.links.iter().find(|now| now.index == link.ifindex)?;
+            link.mac = now.address.as_ref().and_then(hw_addr);
+            link.mtu = now.mtu.unwrap_or(link.mtu);
+        }
+        let conf = NetConf::parse(&whole.config).ok()?;
+        whole.result = Some(links::result(&whole, &conf).emit(Version::V1_1_0));
+        Some(whole)
     }
 
     fn complete(&self, mut attachment: Attachment) {
