@@ -12,13 +12,16 @@ use crate::runner::table::{Case, Table, run};
 /// Flaws that a toy is given together. All are of one version and kind.
 pub type Group = Vec<&'static Flaw>;
 
-/// The groups of the test run, in four parts.
+/// How many tests the groups are spread over.
+pub const PARTS: usize = 8;
+
+/// The groups of the test run, in parts of about the same size.
 ///
 /// 98 runs, a flaw each, take minutes of processor time. So a toy gets several flaws at once and exactly their rows
 /// must be red; and the flaws stand in a grid twice, so that of any two there is one group that has the first and
 /// lacks the second, both ways: a flaw that turned a row of another red would be seen there. Flaws of other columns
 /// or of address plugins, and those that hide others, run alone. [`alone`] is the long form.
-pub fn groups() -> [Vec<Group>; 4] {
+pub fn groups() -> [Vec<Group>; PARTS] {
     let usual = |flaw: &&Flaw| flaw.version == "1.1.0" && flaw.kind == Kind::Main && !flaw.alone;
     let grid: Vec<_> = FLAWS.iter().filter(usual).collect();
     let side = (1..).find(|side| side * side >= grid.len()).unwrap_or(1);
@@ -29,10 +32,10 @@ pub fn groups() -> [Vec<Group>; 4] {
         halves[1].entry((row + column) % side).or_default().push(flaw);
     }
     let singles = FLAWS.iter().filter(|flaw| !usual(flaw)).map(|flaw| vec![flaw]);
-    let mut parts: [Vec<Group>; 4] = Default::default();
+    let mut parts: [Vec<Group>; PARTS] = Default::default();
     let all = halves.into_iter().flat_map(BTreeMap::into_values).chain(singles);
     for (number, group) in all.enumerate() {
-        parts[number % 4].push(group);
+        parts[number % PARTS].push(group);
     }
     parts
 }

@@ -28,6 +28,7 @@ pub struct Bench {
 impl Bench {
     /// A new one. The calling thread, and what it starts, is in the host role from now on.
     pub fn enter() -> Result<Self, String> {
+        remove_orphans();
         let host = Netns::new("host")?;
         host.enter()?;
         ip(&format!("link add {WIRE} type veth peer name {FAR}"))?;
@@ -110,6 +111,27 @@ impl Netns {
         }
     }
 
+    /// Takes away the links that are left: a bench keeps namespaces until its end, and some kinds of link hold an
+    /// address for a whole master (ipvlan).
+    pub fn clear(&self) {
+        if !self.path.exists() {
+            return;
+        }
+        let left = std::thread::scope(|scope| {
+            let read = scope.spawn(|| {
+                self.enter()?;
+                std::fs::read_to_string("/proc/thread-self/net/dev").map_err(|error| error.to_string())
+            });
+            read.join().unwrap_or_else(|_| Err("the thread broke".to_owned()))
+        });
+        let left = left.unwrap_or_default();
+        let names = left.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim());
+        for name in names.filter(|name| *name != "lo") {
+            // The other end of a pair goes with the first.
+            drop(self.ip(&format!("link del {name}")));
+        }
+    }
+
     /// Runs `ip` inside.
     pub fn ip(&self, arguments: &str) -> Result<String, String> {
         std::thread::scope(|scope| {
@@ -159,6 +181,17 @@ impl Netns {
 impl Drop for Netns {
     fn drop(&mut self) {
         self.remove();
+    }
+}
+
+/// Takes away what a run left that was killed: the second last part of a name is the process.
+fn remove_orphans() {
+    for file in std::fs::read_dir("/run/netns").into_iter().flatten().flatten() {
+        let name = file.file_name().to_string_lossy().into_owned();
+        let of = name.strip_prefix("cf-").and_then(|rest| rest.rsplit('-').nth(1)).map(str::to_owned);
+        if of.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+            Netns { path: file.path() }.remove();
+        }
     }
 }
 

@@ -227,6 +227,7 @@ impl Drop for Scene<'_> {
         for pod in self.pods.get_mut().drain(..) {
             // Nobody else has it any more: the case is over.
             if let Some(pod) = Rc::into_inner(pod) {
+                pod.netns.clear();
                 self.bench.keep(pod.netns);
             }
         }
