@@ -51,7 +51,7 @@ fn is_ipvlan(link: &PodLink) -> bool {
 }
 
 /// What is made above the master; absent: the device itself goes.
-fn kind(link: &LinkUse, conf: &NetConf) -> Option<NewLinkKind> {
+pub(crate) fn kind(link: &LinkUse, conf: &NetConf) -> Option<NewLinkKind> {
     match link {
         LinkUse::Ipvlan { mode, flag } => Some(NewLinkKind::Ipvlan {
             mode: IpvlanMode::from_name(mode).unwrap_or(IpvlanMode::L2),

@@ -6,6 +6,7 @@
     reason = "test code outside of test functions"
 )]
 
+#[allow(dead_code, reason = "the lab VM's tests use the rest")]
 mod harness;
 
 use std::sync::Arc;
@@ -577,4 +578,18 @@ fn a_nic_that_dies_is_told_keeps_the_addresses_and_does_not_hinder_the_del() {
     assert_eq!(used(&engine, &host, "neta"), 4);
     assert_eq!(serve(&engine, Del, "c1", &pod, &conf()).result, Ok(None));
     assert!(pod.links().is_empty());
+}
+
+#[test]
+fn a_number_that_somebody_has_is_passed_over() {
+    let host = host(1);
+    let engine = host.engine();
+    let pod = pod();
+    pod.run("link add x index 1000000 type veth peer name y");
+
+    result(serve(&engine, Add, "c1", &pod, &conf()));
+
+    assert!(pod.links().contains(&"net1-0".to_owned()));
+    assert_eq!(serve(&engine, Del, "c1", &pod, &conf()).result, Ok(None));
+    assert_eq!(pod.links().len(), 2, "only what is not ours is left");
 }

@@ -143,6 +143,10 @@ impl Pod {
         inside(self.fd.as_fd(), || ip_json(words)).unwrap()
     }
 
+    pub(crate) fn inside<T>(&self, work: impl FnOnce() -> T) -> T {
+        inside(self.fd.as_fd(), work).unwrap()
+    }
+
     pub(crate) fn run(&self, words: &str) {
         inside(self.fd.as_fd(), || ip(words)).unwrap();
     }

@@ -24,7 +24,13 @@ pub(crate) const GROUPS: &[Group] = &[
         modules: &["netdevsim", "vrf"],
         memory: 1536,
         limit: 600,
-        suites: &[("netlink", "vm_nics"), ("hwprobe", "vm_inventory"), ("nodeagent", "vm_events")],
+        suites: &[
+            ("netlink", "vm_nics"),
+            ("hwprobe", "vm_inventory"),
+            ("nodeagent", "vm_events"),
+            ("datapath", "vm_links"),
+            ("attach", "vm_engine"),
+        ],
     },
     // A boot of its own: runtimes fill the machine's memory with their images and own its /etc/cni.
     Group {

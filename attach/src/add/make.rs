@@ -1,0 +1,189 @@
+//! What an ADD makes: links of ours, or the links of other plugins.
+
+use std::sync::Arc;
+
+use cni::error::code;
+use cni::{CniResult, Error};
+use datapath::netns::PodNamespace;
+use datapath::{DatapathError, Made, masters};
+use netlink::Socket;
+use store::{Batch, Table};
+
+use super::Clock;
+use crate::delegated::{self, Conversation};
+use crate::engine::{Engine, hw_addr, kernel_error, words};
+use crate::failpoint;
+use crate::links;
+use crate::plan::{self, Addresses};
+use crate::record::Attachment;
+use crate::request::Request;
+use crate::select::{LinkUse, usage_id};
+
+/// Numbers that are tried for a pod's links.
+const NUMBERS: u32 = 16;
+
+impl Engine {
+    /// Makes links of ours, with other plugins' addresses where the request wants those.
+    pub(super) fn make(
+        &self,
+        request: &Request,
+        attachment: &mut Attachment,
+        pod: &mut PodNamespace,
+        conversation: &mut dyn Conversation,
+        clock: &mut Clock,
+    ) -> Result<CniResult, Error> {
+        if !attachment.delegates.is_empty() {
+            let each = plan::addresses_by(request)? == Addresses::PluginEach;
+            let results = delegated::add(attachment, 0, conversation)?;
+            for (position, result) in results.iter().enumerate() {
+                if result.ips.is_empty() {
+                    let words = format!("IPAM plugin {} gave no address", request.conf.ipam_type);
+                    return Err(Error::new(code::DELEGATE, words));
+                }
+                plan::give_from_result(&mut attachment.links, result, each.then_some(position));
+            }
+            plan::place_routes(&mut attachment.links);
+            // The addresses are the pod's from now on: a crash must know them to undo the routes and rules.
+            self.write_down(attachment)?;
+            clock.step("delegates");
+            failpoint::reached("add.delegated");
+        }
+        let _turn = self.permit()?;
+        clock.step("wait");
+        self.with_host(|host| self.make_vlans(host, attachment))??;
+        self.refuse_strangers(request, attachment)?;
+        let made = self.wire(request, attachment, pod, clock)?;
+        let (announcer, ears) = (made.announcer, made.ears);
+        if announcer.is_some() || !ears.is_empty() {
+            // Letting go of their sockets takes a grace period of the kernel: nobody waits for that here.
+            let repeat = move || {
+                drop(ears);
+                if let Some(announcer) = announcer {
+                    announcer.repeat();
+                }
+            };
+            drop(std::thread::Builder::new().name("announce".to_owned()).spawn(repeat));
+        }
+        for (link, made) in attachment.links.iter_mut().zip(&made.links) {
+            link.mac = made.address.as_ref().and_then(hw_addr);
+            link.mtu = made.mtu;
+            link.original = made.taken.as_ref().map(links::original);
+        }
+        clock.step("wired");
+        failpoint::reached("add.wired");
+        Ok(links::result(attachment, &request.conf))
+    }
+
+    /// Wires, under another number when the one that was taken is somebody's.
+    fn wire(
+        &self,
+        request: &Request,
+        attachment: &mut Attachment,
+        pod: &mut PodNamespace,
+        clock: &mut Clock,
+    ) -> Result<Made, Error> {
+        let several = links::multipath(attachment);
+        for _ in 0..NUMBERS {
+            let wanted: Vec<datapath::PodLink> =
+                attachment.links.iter().map(|link| links::wired(link, &request.conf)).collect();
+            let mut step = |name: &'static str| -> Result<(), DatapathError> {
+                clock.step(name);
+                failpoint::reached(&format!("add.{name}"));
+                Ok(())
+            };
+            let made = self.with_host(|host| {
+                datapath::wire(host, &self.home, pod, attachment.group, &wanted, &several, &mut step)
+            })?;
+            match made {
+                // A device that came back from a dead pod keeps the number that it had there.
+                Err(DatapathError::IndexTaken { .. }) => {
+                    attachment.group = self.book().new_group();
+                    for link in &mut attachment.links {
+                        link.ifindex = attachment.group + u32::from(link.index);
+                    }
+                    self.write_down(attachment)?;
+                }
+                made => return made.map_err(|error| wire_error(&error)),
+            }
+        }
+        Err(Error::new(code::TRY_AGAIN, "no free numbers were found for the pod's links"))
+    }
+
+    /// Links that others made on a master: of ours the book knows, and has refused before.
+    ///
+    /// Asked for by the first ipvlan user of a master only, as it looks through every namespace: the kernel would
+    /// change the mode of a stranger's ipvlan without a word. Everything else it refuses itself.
+    fn refuse_strangers(&self, request: &Request, attachment: &Attachment) -> Result<(), Error> {
+        for link in attachment.links.iter().filter(|link| matches!(link.link, LinkUse::Ipvlan { .. })) {
+            let id = usage_id(&link.nic, link.vlan.as_ref().map(|vlan| vlan.id));
+            let ours: u32 = self.book().usage.of(&id).map(|used| used.links).sum();
+            let Some(kind) = links::kind(&link.link, &request.conf).filter(|_| ours <= 1) else { continue };
+            let refused = self.with_host(|host: &mut Socket| {
+                let uppers = masters::uppers(host, &self.home, link.master_ifindex)?;
+                Ok::<_, DatapathError>(masters::conflict(&link.master, &uppers, &kind))
+            })?;
+            if let Some(words) = refused.map_err(|error| kernel_error(&error))? {
+                return Err(Error::new(code::NIC_IN_USE, words));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs plugins that make the links.
+    pub(super) fn delegate(
+        &self,
+        request: &Request,
+        attachment: &mut Attachment,
+        conversation: &mut dyn Conversation,
+    ) -> Result<CniResult, Error> {
+        let conf = &request.conf;
+        let mut first = 0;
+        if plan::addresses_by(request)? == Addresses::PluginOnce {
+            // What the IPAM plugin gives goes into the configurations of the others.
+            let results = delegated::add(attachment, 0, conversation)?;
+            for result in &results {
+                plan::give_from_result(&mut attachment.links, result, None);
+            }
+            self.link_delegates(request, attachment, &[], false)?;
+            self.write_down(attachment)?;
+            first = 1;
+        }
+        let results = delegated::add(attachment, first, conversation)?;
+        let mut merged = CniResult { dns: conf.dns.clone(), ..CniResult::default() };
+        for (position, (result, delegate)) in
+            results.iter().zip(attachment.delegates.iter().skip(first)).enumerate()
+        {
+            let name = delegate.ifname.clone();
+            let own = result.interfaces.iter().find(|interface| interface.name == name);
+            let own =
+                own.or_else(|| result.interfaces.iter().rfind(|interface| !interface.sandbox.is_empty()));
+            let mut interface = own.cloned().unwrap_or_default();
+            interface.name = name;
+            interface.sandbox = attachment.netns.clone();
+            merged.interfaces.push(interface);
+            for ip in &result.ips {
+                merged.ips.push(cni::result::Ip { interface: Some(position), ..ip.clone() });
+            }
+            merged.routes.extend(result.routes.iter().cloned());
+        }
+        failpoint::reached("add.delegated");
+        Ok(merged)
+    }
+
+    /// Writes down what has become known meanwhile, and waits.
+    fn write_down(&self, attachment: &Attachment) -> Result<(), Error> {
+        let mut batch = Batch::new();
+        let key = attachment.key.to_string();
+        batch.put(Table::Attachments, &key, attachment).map_err(|error| kernel_error(&error))?;
+        self.book().put(Arc::new(attachment.clone()));
+        self.commit(batch)
+    }
+}
+
+fn wire_error(error: &DatapathError) -> Error {
+    let code = match error {
+        DatapathError::NameTaken { .. } => code::INVALID_CONFIG,
+        _ => code::INTERNAL,
+    };
+    Error::new(code, words(error))
+}

@@ -1,0 +1,114 @@
+//! The engine on a kernel with ipvlan and VLANs: the lab VM.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code outside of test functions"
+)]
+
+#[allow(dead_code, reason = "this file uses a part of it")]
+mod harness;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use cni::Command::{Add, Check, Del};
+use harness::*;
+use serde_json::{Value, json};
+
+fn ipvlan(mode: &str) -> Value {
+    let mut conf = conf();
+    conf["plugin"] = json!({"type": "ipvlan", "mode": mode});
+    conf
+}
+
+/// Whether a packet from one pod arrives at an address of the other.
+fn reaches(from: &Pod, to: &Pod, address: &str) -> bool {
+    let target = SocketAddr::new(address.parse().unwrap(), 4000);
+    let ear = to.inside(|| UdpSocket::bind(target)).unwrap();
+    ear.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    let any: IpAddr =
+        if target.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    from.inside(|| UdpSocket::bind((any, 0)).unwrap().send_to(b"hello", target)).unwrap();
+    ear.recv(&mut [0; 16]).is_ok_and(|length| length == 5)
+}
+
+#[test]
+#[ignore = "needs the lab VM"]
+fn ipvlan_of_every_mode_carries_traffic_over_two_nics_in_both_families() {
+    for mode in ["l2", "l3", "l3s"] {
+        let host = host(2);
+        let engine = host.engine();
+        let (first, second) = (pod(), pod());
+        let one = result(serve(&engine, Add, "c1", &first, &ipvlan(mode)));
+        result(serve(&engine, Add, "c2", &second, &ipvlan(mode)));
+
+        let shown = first.ip("link show net1-1");
+        assert_eq!(shown[0]["linkinfo"]["info_data"]["mode"], mode);
+        for to in ["192.168.0.2", "192.168.1.2", "fd10:0:24::2", "fd10:1:24::2"] {
+            assert!(reaches(&first, &second, to), "{mode}: {to}");
+        }
+        let mut check = ipvlan(mode);
+        check["prevResult"] = one;
+        assert_eq!(serve(&engine, Check, "c1", &first, &check).result, Ok(None));
+        for (container, pod) in [("c1", &first), ("c2", &second)] {
+            assert_eq!(serve(&engine, Del, container, pod, &ipvlan(mode)).result, Ok(None));
+            assert!(pod.links().is_empty());
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs the lab VM"]
+fn kinds_and_modes_that_exclude_one_another_are_refused_before_anything_is_touched() {
+    let host = host(1);
+    let engine = host.engine();
+    let (first, second) = (pod(), pod());
+    result(serve(&engine, Add, "c1", &first, &ipvlan("l2")));
+    let mut tiny = conf();
+    tiny["name"] = json!("tiny");
+    for (conf, words) in [
+        (tiny, "m0 already carries ipvlan of network neta; macvlan cannot share it"),
+        (ipvlan("l3"), "m0 already carries ipvlan l2 bridge of network neta; the mode belongs to the master"),
+    ] {
+        let error = serve(&engine, Add, "c2", &second, &conf).result.unwrap_err();
+        assert_eq!(error.code, 103);
+        assert!(error.msg.contains(words), "{error}");
+        assert!(second.links().is_empty());
+    }
+    assert_eq!(first.ip("link show net1-0")[0]["linkinfo"]["info_data"]["mode"], "l2");
+    assert_eq!(serve(&engine, Del, "c1", &first, &ipvlan("l2")).result, Ok(None));
+    // A stranger's is found, too, and keeps its mode.
+    ip("link add stranger link m0 type ipvlan mode l2");
+    let error = serve(&engine, Add, "c3", &second, &ipvlan("l3s")).result.unwrap_err();
+    assert!(error.msg.contains("m0 already carries"), "{error}");
+    assert_eq!(ip_json("link show stranger")[0]["linkinfo"]["info_data"]["mode"], "l2");
+}
+
+#[test]
+#[ignore = "needs the lab VM"]
+fn a_vlan_is_made_with_its_first_user_shared_and_removed_with_its_last() {
+    let host = host(1);
+    let engine = host.engine();
+    let (first, second) = (pod(), pod());
+    let mut tagged = ipvlan("l2");
+    tagged["plugin"]["vlan"] = json!(77);
+    result(serve(&engine, Add, "c1", &first, &tagged));
+    result(serve(&engine, Add, "c2", &second, &tagged));
+    let vlan = format!("mn{}.77", ifindex("m0"));
+
+    let shown = ip_json(&format!("link show {vlan}"));
+    assert_eq!(shown[0]["linkinfo"]["info_data"]["id"], 77);
+    assert!(reaches(&first, &second, "192.168.0.2"));
+    // Without a tag the NIC is free for another kind.
+    let third = pod();
+    let mut tiny = conf();
+    tiny["name"] = json!("tiny");
+    result(serve(&engine, Add, "c3", &third, &tiny));
+
+    assert_eq!(serve(&engine, Del, "c1", &first, &tagged).result, Ok(None));
+    assert_eq!(ip_json(&format!("link show {vlan}"))[0]["ifname"], vlan);
+    assert_eq!(serve(&engine, Del, "c2", &second, &tagged).result, Ok(None));
+    let links = ip_json("link show");
+    assert!(!links.to_string().contains(&vlan), "{links}");
+}
