@@ -132,7 +132,7 @@ pub enum Tool {
     MultiNic,
     /// `multi-nic-ipam`: addresses only.
     Ipam,
-    /// The REST API.
+    /// An old executable over the legacy routes of the REST API: addresses only.
     Api,
 }
 

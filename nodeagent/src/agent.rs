@@ -15,6 +15,7 @@ use crate::clock::rfc3339;
 use crate::config::Config;
 use crate::current_networks::Current;
 use crate::health::Health;
+use crate::history::History;
 use crate::inventory::cache::{Cache, CacheError, CacheParts};
 use crate::inventory::events::EventLog;
 use crate::memory::Memory;
@@ -94,8 +95,8 @@ pub fn run(config: Config) -> Result<(), AgentError> {
     })
     .inspect_err(|error| tracing::error!(%error, "changes of networks are not noticed"))
     .ok();
-    let tell = Box::new(|event| tracing::debug!(?event, "attachment"));
-    let attaching = Attaching::start(&config, store, &newest.subscribe(), &networks, tell);
+    let history = History::new(Arc::clone(&log), Arc::clone(&metrics), newest.subscribe());
+    let attaching = Attaching::start(&config, store, &newest.subscribe(), &networks, history);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_stack_size(1024 * 1024)
@@ -125,7 +126,9 @@ pub fn run(config: Config) -> Result<(), AgentError> {
         streams: Arc::new(Semaphore::new(settings.limits.event_streams as usize)),
         closing: closing.clone(),
         networks: networks.clone(),
-        engine: attaching.as_ref().map(Attaching::engine),
+        calls: attaching.as_ref().map(Attaching::calls),
+        config_dir: config.config_dir.clone(),
+        legacy_api: config.legacy_api,
     };
     let (alive, ended) = mpsc::channel(1);
     let server = Server {

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use attach::{Engine, Event, Parts};
+use attach::{Engine, Parts};
 use store::{Identity, Store};
 
+use crate::calls::Calls;
 use crate::cli::Machine;
 use crate::cni_server::CniServer;
 use crate::config::Config;
 use crate::current_networks::Current;
+use crate::history::History;
 use crate::inventory::published::Newest;
 use crate::keeper::Keeper;
+use crate::metrics::Metrics;
 
 /// Seconds that an address rests after it was given back.
 const QUARANTINE: u64 = 60;
@@ -18,24 +21,25 @@ const QUARANTINE: u64 = 60;
 /// The engine with those who call it.
 #[derive(Debug)]
 pub(crate) struct Attaching {
-    engine: Arc<Engine>,
+    calls: Calls,
     server: CniServer,
     keeper: Keeper,
 }
 
 impl Attaching {
     /// Repairs what a crash left and serves the CNI executables. An agent that shows another machine attaches
-    /// nothing; one that cannot begin says so in the log and serves the rest. `tell` hears what happens.
+    /// nothing; one that cannot begin says so in the log and serves the rest.
     pub(crate) fn start(
         config: &Config,
         store: Option<Arc<Store>>,
         newest: &Newest,
         networks: &Current,
-        tell: Box<dyn Fn(Event) + Send + Sync>,
+        history: History,
     ) -> Option<Self> {
         if config.machine != Machine::Live {
             return None;
         }
+        let metrics = Arc::clone(&history.metrics);
         let (newest, networks) = (newest.clone(), networks.clone());
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let parts = Parts {
@@ -48,10 +52,10 @@ impl Attaching {
                 Some(published.inventory())
             }),
             networks: Box::new(move || networks.get()),
-            tell,
+            tell: Box::new(move |event| history.take(event)),
             permits: u32::try_from(processors * 2).unwrap_or(u32::MAX),
         };
-        match Self::begin(config, parts) {
+        match Self::begin(config, parts, metrics) {
             Ok(attaching) => Some(attaching),
             Err(error) => {
                 tracing::error!(error, "no pod can be attached");
@@ -60,38 +64,40 @@ impl Attaching {
         }
     }
 
-    fn begin(config: &Config, parts: Parts) -> Result<Self, String> {
+    fn begin(config: &Config, parts: Parts, metrics: Arc<Metrics>) -> Result<Self, String> {
         let engine = Arc::new(Engine::open(parts).map_err(|error| error.to_string())?);
         // On a thread of its own: it enters namespaces, and a thread that cannot come back ends.
         let repairing = Arc::clone(&engine);
         drop(std::thread::spawn(move || repairing.recover()).join());
         let words = |error: std::io::Error| error.to_string();
         let keeper = Keeper::start(Arc::clone(&engine), &config.state_dir).map_err(words)?;
-        let server = CniServer::start(Arc::clone(&engine), &config.run_dir, keeper.poke()).map_err(words)?;
-        Ok(Self { engine, server, keeper })
+        let calls = Calls::new(Arc::clone(&engine), Arc::clone(&metrics), keeper.poke());
+        let server = CniServer::start(engine, &config.run_dir, keeper.poke(), metrics).map_err(words)?;
+        Ok(Self { calls, server, keeper })
     }
 
     /// Tells the engine of each new inventory: a NIC of an attachment may be gone.
     pub(crate) fn look_at_nics(&self, mut newest: Newest) -> impl Future<Output = ()> + Send + 'static {
-        let engine = Arc::clone(&self.engine);
+        let calls = self.calls.clone();
         async move {
             while newest.changed().await.is_ok() {
                 let published = newest.borrow_and_update().clone();
                 if let Some(published) = published {
-                    engine.look_at(&published.inventory);
+                    calls.engine().look_at(&published.inventory);
                 }
             }
         }
     }
 
-    /// The engine.
-    pub(crate) fn engine(&self) -> Arc<Engine> {
-        Arc::clone(&self.engine)
+    /// Takes calls of the API.
+    pub(crate) fn calls(&self) -> Calls {
+        self.calls.clone()
     }
 
     /// Lets running calls end, then writes down what nobody waited for.
     pub(crate) fn stop(self) {
         self.server.stop();
+        self.calls.stop();
         self.keeper.stop();
     }
 }

@@ -26,6 +26,10 @@ pub struct Cli {
     /// Further name that the Host header of a request may have; may be given several times.
     #[arg(long, value_name = "HOST[:PORT]", value_parser = host)]
     pub allowed_host: Vec<String>,
+    /// Also offers the routes of the old Go daemon (/select, /allocate and so on) on loopback, for old executables on
+    /// this node. They ask for no credentials.
+    #[arg(long)]
+    pub legacy_api: bool,
     /// Folder of the durable memory.
     #[arg(long, value_name = "DIR", default_value = "/var/lib/multi-nic")]
     pub state_dir: PathBuf,

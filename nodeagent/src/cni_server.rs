@@ -19,6 +19,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 
 use crate::keeper::Poke;
+use crate::metrics::Metrics;
 
 /// Calls at once; one more is told to try again.
 const CALLS: u32 = 1024;
@@ -48,14 +49,19 @@ struct Stop {
 
 impl CniServer {
     /// Binds the socket in `run_dir` and begins to serve. A socket that an earlier agent left is replaced.
-    pub(crate) fn start(engine: Arc<Engine>, run_dir: &Path, poke: Poke) -> io::Result<Self> {
+    pub(crate) fn start(
+        engine: Arc<Engine>,
+        run_dir: &Path,
+        poke: Poke,
+        metrics: Arc<Metrics>,
+    ) -> io::Result<Self> {
         let listener = bind(run_dir)?;
         let stop = Arc::new(Stop { asked: AtomicBool::new(false), wake: EventFd::new()? });
         let running = Arc::new(AtomicU32::new(0));
         let (asked, counted) = (Arc::clone(&stop), Arc::clone(&running));
         let acceptor = thread::Builder::new()
             .name("cni-accept".to_owned())
-            .spawn(move || accept_all(&listener, &asked, &counted, &engine, &poke))?;
+            .spawn(move || accept_all(&listener, &asked, &counted, &engine, &poke, &metrics))?;
         Ok(Self { acceptor: Some(acceptor), stop, running })
     }
 
@@ -90,7 +96,14 @@ fn bind(run_dir: &Path) -> io::Result<OwnedFd> {
     Ok(listener)
 }
 
-fn accept_all(listener: &OwnedFd, stop: &Stop, running: &Arc<AtomicU32>, engine: &Arc<Engine>, poke: &Poke) {
+fn accept_all(
+    listener: &OwnedFd,
+    stop: &Stop,
+    running: &Arc<AtomicU32>,
+    engine: &Arc<Engine>,
+    poke: &Poke,
+    metrics: &Arc<Metrics>,
+) {
     while !stop.asked.load(Ordering::SeqCst) {
         let mut ready = [
             PollFd::new(listener.as_fd(), PollFlags::POLLIN),
@@ -109,11 +122,11 @@ fn accept_all(listener: &OwnedFd, stop: &Stop, running: &Arc<AtomicU32>, engine:
             }
         };
         let place = Place::take(running);
-        let (engine, poke) = (Arc::clone(engine), poke.clone());
+        let (engine, poke, metrics) = (Arc::clone(engine), poke.clone(), Arc::clone(metrics));
         let spawned = thread::Builder::new().name("cni-call".to_owned()).spawn(move || {
             let busy = place.is_none();
             let _place = place;
-            serve(&engine, &connection, busy);
+            serve(&engine, &connection, busy, &metrics);
             poke.poke();
         });
         if let Err(error) = spawned {
@@ -139,13 +152,13 @@ impl Drop for Place {
     }
 }
 
-fn serve(engine: &Engine, connection: &Connection, busy: bool) {
-    if let Err(error) = converse(engine, connection, busy) {
+fn serve(engine: &Engine, connection: &Connection, busy: bool, metrics: &Metrics) {
+    if let Err(error) = converse(engine, connection, busy, metrics) {
         tracing::debug!(%error, "a CNI call ended early");
     }
 }
 
-fn converse(engine: &Engine, connection: &Connection, busy: bool) -> io::Result<()> {
+fn converse(engine: &Engine, connection: &Connection, busy: bool, metrics: &Metrics) -> io::Result<()> {
     connection.set_deadline(PATIENCE)?;
     let refuse = |error: Error| connection.send(&Answer::Failed { error, debts: Vec::new() }, None);
     let peer = connection.peer()?;
@@ -162,7 +175,9 @@ fn converse(engine: &Engine, connection: &Connection, busy: bool) -> io::Result<
         return refuse(Error::new(code::TRY_AGAIN, words));
     }
     let mut conversation = Caller { connection };
+    let begun = Instant::now();
     let answer = engine.serve(&call, netns, &mut conversation);
+    metrics.called(call.environment.command, begun.elapsed());
     let debts = answer.debts.clone();
     let message = match answer.result {
         Ok(output) => Answer::Done { output, debts: answer.debts },

@@ -27,6 +27,8 @@ pub struct Config {
     pub machine: Machine,
     /// Folder of the configuration; networks of standalone mode are files in it.
     pub config_dir: PathBuf,
+    /// Whether the old daemon's routes are offered.
+    pub legacy_api: bool,
     /// Folder of the durable memory.
     pub state_dir: PathBuf,
     /// Folder of the Unix socket.
@@ -59,6 +61,7 @@ impl Config {
         Ok(Self {
             settings,
             config_dir: cli.config.clone(),
+            legacy_api: cli.legacy_api,
             machine: cli.machine(),
             state_dir: cli.state_dir.clone(),
             run_dir: cli.run_dir.clone(),

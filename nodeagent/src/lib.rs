@@ -15,12 +15,14 @@
 
 mod agent;
 mod attaching;
+mod calls;
 mod cli;
 mod clock;
 mod cni_server;
 mod config;
 mod current_networks;
 mod health;
+mod history;
 mod inventory;
 mod keeper;
 mod logging;

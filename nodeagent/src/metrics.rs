@@ -1,5 +1,7 @@
 //! Metrics: counters that live, and gauges that are made from the inventory when somebody asks.
 
+mod pods;
+
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::inventory::published::Published;
+pub(crate) use pods::Held;
 
 /// The agent's metrics. Label values are names of NICs, of routes and of enumerations, never free text.
 #[derive(Debug)]
@@ -30,6 +33,7 @@ pub(crate) struct Metrics {
     pub(crate) reprobe_differences: Counter,
     /// Notifications that the kernel dropped because we read too slowly.
     pub(crate) overruns: Counter,
+    pods: pods::PodMetrics,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -79,6 +83,7 @@ impl Metrics {
             event_lag: Histogram::new(probe),
             reprobe_differences: Counter::default(),
             overruns: Counter::default(),
+            pods: pods::PodMetrics::new(),
         }
     }
 
@@ -98,7 +103,7 @@ impl Metrics {
     }
 
     /// Everything as OpenMetrics text.
-    pub(crate) fn text(&self, published: Option<&Published>) -> Result<String, std::fmt::Error> {
+    pub(crate) fn text(&self, published: Option<&Published>, held: &Held) -> Result<String, std::fmt::Error> {
         let mut registry = Registry::with_prefix("multi_nic");
         registry.register("http_requests", "Answers by route, method and status", self.requests.clone());
         registry.register("event_streams", "Event streams that are open", self.event_streams.clone());
@@ -128,6 +133,8 @@ impl Metrics {
             "Times that the kernel dropped notifications because they were read too slowly",
             self.overruns.clone(),
         );
+        self.pods.register(&mut registry);
+        held.register(&mut registry);
         if let Some(published) = published {
             inventory(&mut registry, published);
         }
@@ -199,7 +206,7 @@ fn name(nic: &Nic) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Metrics;
+    use super::{Held, Metrics};
     use crate::inventory::published::Published;
     use std::time::Duration;
 
@@ -210,7 +217,7 @@ mod tests {
         metrics.probed(Duration::from_millis(3));
         let published = Published::new("abc", 7, openapi::example_inventory().unwrap(), Vec::new());
 
-        let text = metrics.text(Some(&published)).unwrap();
+        let text = metrics.text(Some(&published), &Held::default()).unwrap();
 
         for line in [
             r#"multi_nic_http_requests_total{route="/v1/nics/{id}",method="GET",status="404"} 1"#,

@@ -1,5 +1,6 @@
 //! The REST API.
 
+mod attachment_changes;
 mod attachments;
 mod body;
 mod classes;
@@ -10,6 +11,7 @@ mod events;
 mod fields;
 mod host;
 mod layer;
+mod legacy;
 mod networks;
 mod nic_filter;
 mod nics;
@@ -21,6 +23,7 @@ mod query;
 mod selection;
 mod state;
 
+pub(crate) use attachments::reference as attachment_reference;
 pub(crate) use entrance::Entrance;
 pub(crate) use host::is_host;
 pub(crate) use state::{RestState, Shared};
@@ -65,8 +68,8 @@ fn routes() -> OpenApiRouter<RestState> {
         .routes(routes!(networks::list))
         .routes(routes!(networks::show))
         .routes(routes!(networks::addresses))
-        .routes(routes!(attachments::list))
-        .routes(routes!(attachments::show))
+        .routes(routes!(attachments::list, attachment_changes::create))
+        .routes(routes!(attachments::show, attachment_changes::remove))
         .routes(routes!(selection::dry_run))
         .routes(routes!(events::stream))
         .routes(routes!(probes::live))
@@ -108,12 +111,15 @@ const PATHS: &[&str] = &[
 
 /// The route's pattern as it stands here, for labels that live as long as the program.
 fn route_name(pattern: &str) -> &'static str {
-    PATHS.iter().find(|known| **known == pattern).copied().unwrap_or("files")
+    PATHS.iter().chain(legacy::PATHS).find(|known| **known == pattern).copied().unwrap_or("files")
 }
 
 /// The whole API as a service.
 pub(crate) fn router(state: RestState) -> axum::Router {
-    let (router, _) = routes().split_for_parts();
+    let (mut router, _) = routes().split_for_parts();
+    if state.legacy_api {
+        router = router.merge(legacy::routes());
+    }
     router
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)

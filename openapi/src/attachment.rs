@@ -67,6 +67,16 @@ pub struct AttachmentRef {
     pub pod: Option<AttachedPod>,
 }
 
+/// Why an attachment could not be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AttachmentFailure {
+    /// The CNI error code.
+    pub cni_code: u32,
+    /// What is wrong.
+    pub message: String,
+}
+
 /// How far an attachment is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]

@@ -1,6 +1,7 @@
 //! A typed client for the agent's API, over TCP or the Unix socket.
 
 mod connection;
+mod error;
 mod event_stream;
 
 use std::net::SocketAddr;
@@ -10,77 +11,26 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hwprobe::{Inventory, Nic};
-use hyper::body::Incoming;
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, ETAG, HeaderValue, IF_NONE_MATCH};
-use hyper::{Response, StatusCode};
+use hyper::{Method, Response, StatusCode};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    AddressList, Attachment, AttachmentList, Classes, Liveness, Network, NetworkList, NicList, NodeView,
-    Problem, Readiness, SriovSummary, Topology, VfList, WarningList,
+    AddressList, Attachment, AttachmentList, AttachmentRequest, Classes, Liveness, Network, NetworkList,
+    NicList, NodeView, Problem, Readiness, SelectAnswer, SelectRequest, SriovSummary, Topology, VfList,
+    WarningList,
 };
-use connection::{Connection, Transport};
+use connection::{Ask, Connection, Transport};
+pub use error::ClientError;
 pub use event_stream::EventStream;
 
 /// How long one answer may take, from the request's first byte to the body's last.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Why a call gave no answer.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ClientError {
-    /// The agent could not be reached.
-    #[error("connect to {address}")]
-    Connect {
-        /// Where to.
-        address: String,
-        /// The kernel's word.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The connection broke or did not speak HTTP.
-    #[error("ask {address} for {path}")]
-    Transport {
-        /// Whom.
-        address: String,
-        /// What for.
-        path: String,
-        /// What HTTP said.
-        #[source]
-        source: hyper::Error,
-    },
-    /// No answer in time.
-    #[error("no answer from {address} to {path} within {} s", TIMEOUT.as_secs())]
-    Timeout {
-        /// Whom.
-        address: String,
-        /// What for.
-        path: String,
-    },
-    /// The agent refused.
-    #[error("{} ({})", .0.detail.as_deref().unwrap_or(&.0.title), .0.status)]
-    Problem(Box<Problem>),
-    /// The answer is not what the contract says.
-    #[error("answer to {path} does not fit the contract")]
-    Answer {
-        /// What was asked.
-        path: String,
-        /// Where it does not fit.
-        #[source]
-        source: serde_json::Error,
-    },
-    /// The answer has a status that the contract does not have, and no problem in it.
-    #[error("answer to {path} has status {status}")]
-    Status {
-        /// What was asked.
-        path: String,
-        /// The status code.
-        status: u16,
-    },
-    /// A path or query that cannot stand in a request line.
-    #[error("`{0}` cannot be asked for")]
-    Path(String),
-}
+/// The same for what changes something: the agent waits its turn in the kernel, and for others with the same key.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// A value with the ETag that names this state of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,6 +146,40 @@ impl Client {
         self.get(&attachment_path(network, container_id, ifname)).await
     }
 
+    /// `POST /v1/attachments`: attaches a container, or says what it has already. Waits up to five minutes.
+    pub async fn attach(&self, request: &AttachmentRequest) -> Result<Attachment, ClientError> {
+        let path = "/v1/attachments";
+        match self.change(Method::POST, path, body(path, request)?).await? {
+            (StatusCode::OK | StatusCode::CREATED, bytes) => parse(path, &bytes),
+            (status, bytes) => Err(refusal(path, status, &bytes)),
+        }
+    }
+
+    /// `DELETE /v1/attachments/{network}/{container}/{ifname}`: detaches a container. Gives what is left of the
+    /// attachment when a plugin's part is owed. Waits up to five minutes.
+    pub async fn detach(
+        &self,
+        network: &str,
+        container_id: &str,
+        ifname: &str,
+    ) -> Result<Option<Attachment>, ClientError> {
+        let path = attachment_path(network, container_id, ifname);
+        match self.change(Method::DELETE, &path, Bytes::new()).await? {
+            (StatusCode::NO_CONTENT, _) => Ok(None),
+            (StatusCode::ACCEPTED, bytes) => parse(&path, &bytes).map(Some),
+            (status, bytes) => Err(refusal(&path, status, &bytes)),
+        }
+    }
+
+    /// `POST /v1/select`: which NICs would a pod get? Nothing changes.
+    pub async fn select(&self, request: &SelectRequest) -> Result<SelectAnswer, ClientError> {
+        let path = "/v1/select";
+        match self.change(Method::POST, path, body(path, request)?).await? {
+            (StatusCode::OK, bytes) => parse(path, &bytes),
+            (status, bytes) => Err(refusal(path, status, &bytes)),
+        }
+    }
+
     /// `GET /v1/addresses`.
     pub async fn addresses(&self) -> Result<AddressList, ClientError> {
         self.get("/v1/addresses").await
@@ -253,7 +237,7 @@ impl Client {
         etag: Option<&str>,
     ) -> Result<Option<Tagged<T>>, ClientError> {
         self.in_time(path, async {
-            let response = self.connection.get(path, &conditional(path, etag)?).await?;
+            let response = self.connection.send(&Ask::get(path, conditional(path, etag)?)).await?;
             let etag = header(&response, &ETAG).unwrap_or_default();
             let (status, bytes) = self.read(path, response).await?;
             match status {
@@ -274,8 +258,22 @@ impl Client {
 
     async fn bytes(&self, path: &str, etag: Option<&str>) -> Result<(StatusCode, Vec<u8>), ClientError> {
         self.in_time(path, async {
-            let response = self.connection.get(path, &conditional(path, etag)?).await?;
+            let response = self.connection.send(&Ask::get(path, conditional(path, etag)?)).await?;
             self.read(path, response).await
+        })
+        .await
+    }
+
+    /// A request with a body, or one that changes something.
+    async fn change(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<(StatusCode, Vec<u8>), ClientError> {
+        self.within(CHANGE_TIMEOUT, path, async {
+            let ask = Ask { method, path, headers: conditional(path, None)?, body };
+            self.read(path, self.connection.send(&ask).await?).await
         })
         .await
     }
@@ -296,11 +294,21 @@ impl Client {
         path: &str,
         call: impl Future<Output = Result<T, ClientError>>,
     ) -> Result<T, ClientError> {
-        match tokio::time::timeout(TIMEOUT, call).await {
+        self.within(TIMEOUT, path, call).await
+    }
+
+    async fn within<T>(
+        &self,
+        most: Duration,
+        path: &str,
+        call: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, ClientError> {
+        match tokio::time::timeout(most, call).await {
             Ok(answer) => answer,
             Err(_) => Err(ClientError::Timeout {
                 address: self.connection.transport().to_string(),
                 path: path.to_owned(),
+                seconds: most.as_secs(),
             }),
         }
     }
@@ -337,6 +345,11 @@ fn refusal(path: &str, status: StatusCode, body: &[u8]) -> ClientError {
 
 fn with_query(path: &str, query: &str) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
+fn body<T: Serialize>(path: &str, value: &T) -> Result<Bytes, ClientError> {
+    let written = serde_json::to_vec(value);
+    written.map(Bytes::from).map_err(|source| ClientError::Answer { path: path.to_owned(), source })
 }
 
 fn attachment_path(network: &str, container_id: &str, ifname: &str) -> String {

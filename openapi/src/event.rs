@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::{AttachmentFailure, AttachmentRef};
 use hwprobe::{NicId, PciAddress, Warning};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -37,6 +38,12 @@ pub struct Event {
     /// The warning, on `warning.raised` and `warning.cleared`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<Warning>,
+    /// The attachment, on `attachment.*` and `addresses.full`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attachment: Option<AttachmentRef>,
+    /// Why it could not be made, on `attachment.failed` and `addresses.full`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<AttachmentFailure>,
 }
 
 /// One member that is different now.
@@ -84,6 +91,18 @@ pub enum EventType {
     /// A warning's cause is gone.
     #[serde(rename = "warning.cleared")]
     WarningCleared,
+    /// A pod was attached to a network.
+    #[serde(rename = "attachment.attached")]
+    AttachmentAttached,
+    /// A pod was detached from a network.
+    #[serde(rename = "attachment.detached")]
+    AttachmentDetached,
+    /// A pod could not be attached; all was taken back.
+    #[serde(rename = "attachment.failed")]
+    AttachmentFailed,
+    /// A network had no address left for a pod. Told once, until one is given back.
+    #[serde(rename = "addresses.full")]
+    AddressesFull,
     /// You missed too much: read everything again.
     #[serde(rename = "reset")]
     Reset,
@@ -91,7 +110,7 @@ pub enum EventType {
 
 impl EventType {
     /// Every type.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::NicAdded,
         Self::NicRemoved,
         Self::NicChanged,
@@ -101,6 +120,10 @@ impl EventType {
         Self::NodeChanged,
         Self::WarningRaised,
         Self::WarningCleared,
+        Self::AttachmentAttached,
+        Self::AttachmentDetached,
+        Self::AttachmentFailed,
+        Self::AddressesFull,
         Self::Reset,
     ];
 
@@ -116,8 +139,23 @@ impl EventType {
             Self::NodeChanged => "node.changed",
             Self::WarningRaised => "warning.raised",
             Self::WarningCleared => "warning.cleared",
+            Self::AttachmentAttached => "attachment.attached",
+            Self::AttachmentDetached => "attachment.detached",
+            Self::AttachmentFailed => "attachment.failed",
+            Self::AddressesFull => "addresses.full",
             Self::Reset => "reset",
         }
+    }
+
+    /// Whether it says who holds what, which not everybody is told.
+    pub fn is_about_pods(self) -> bool {
+        matches!(
+            self,
+            Self::AttachmentAttached
+                | Self::AttachmentDetached
+                | Self::AttachmentFailed
+                | Self::AddressesFull
+        )
     }
 }
 
@@ -138,6 +176,8 @@ pub enum EventCause {
     Reprobe,
     /// The agent started.
     Start,
+    /// A container runtime or a tool asked.
+    Call,
     /// The agent itself changed (a port became free, say).
     Agent,
 }
@@ -149,6 +189,7 @@ impl EventCause {
             Self::Notification => "notification",
             Self::Reprobe => "reprobe",
             Self::Start => "start",
+            Self::Call => "call",
             Self::Agent => "agent",
         }
     }

@@ -29,8 +29,8 @@ mod sriov_summary;
 mod topology;
 
 pub use attachment::{
-    AttachedAddress, AttachedLink, AttachedPod, Attachment, AttachmentList, AttachmentPhase, AttachmentRef,
-    AttachmentRequest, AttachmentTool, StepTiming,
+    AttachedAddress, AttachedLink, AttachedPod, Attachment, AttachmentFailure, AttachmentList,
+    AttachmentPhase, AttachmentRef, AttachmentRequest, AttachmentTool, StepTiming,
 };
 pub use classes::{Classes, DeviceClassMembers, SpeedClassMembers};
 pub use client::{Client, ClientError, EventStream, Tagged};

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use axum::body::Bytes;
-use openapi::{Event, EventCause, EventId, EventType};
+use openapi::{AttachmentFailure, AttachmentRef, Event, EventCause, EventId, EventType};
 use tokio::sync::watch;
 
 use super::diff::Difference;
@@ -73,9 +73,51 @@ impl EventLog {
             let Difference { kind, nic, name, gpu, changes, warning } = difference;
             let id = EventId::new(&self.epoch, ring.newest + 1);
             let time = time.clone();
-            let event = Event { id, kind, time, generation, cause, nic, name, gpu, changes, warning };
+            let event = Event {
+                id,
+                kind,
+                time,
+                generation,
+                cause,
+                nic,
+                name,
+                gpu,
+                changes,
+                warning,
+                attachment: None,
+                failure: None,
+            };
             ring.push(&event);
         }
+        let newest = ring.newest;
+        drop(ring);
+        self.newest.send_replace(newest);
+    }
+
+    /// Appends what happened to an attachment and wakes every stream.
+    pub(crate) fn publish_attachment(
+        &self,
+        kind: EventType,
+        attachment: AttachmentRef,
+        failure: Option<AttachmentFailure>,
+        generation: u64,
+    ) {
+        let mut ring = self.ring();
+        let event = Event {
+            id: EventId::new(&self.epoch, ring.newest + 1),
+            kind,
+            time: rfc3339(SystemTime::now()),
+            generation,
+            cause: EventCause::Call,
+            nic: None,
+            name: None,
+            gpu: None,
+            changes: Vec::new(),
+            warning: None,
+            attachment: Some(attachment),
+            failure,
+        };
+        ring.push(&event);
         let newest = ring.newest;
         drop(ring);
         self.newest.send_replace(newest);
@@ -117,6 +159,8 @@ impl EventLog {
             gpu: None,
             changes: Vec::new(),
             warning: None,
+            attachment: None,
+            failure: None,
         };
         frame(&event)
     }

@@ -112,7 +112,7 @@ pub(super) async fn show(
 
 /// The attachment that a key names.
 pub(super) fn find(shared: &Shared, key: &Key) -> Result<std::sync::Arc<record::Attachment>, Refusal> {
-    let found = shared.engine.as_ref().and_then(|engine| engine.attachment(key));
+    let found = shared.calls.as_ref().and_then(|calls| calls.engine().attachment(key));
     found.ok_or_else(|| {
         let detail = format!("no attachment is called `{}`", shown(&key.to_string()));
         Refusal::new(ProblemCode::UnknownAttachment, detail)

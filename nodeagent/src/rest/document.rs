@@ -129,6 +129,8 @@ fn answers() -> Result<Vec<(&'static str, Value)>, serde_json::Error> {
             to: Some("down".into()),
         }],
         warning: inventory.warnings.first().filter(|_| !nic).cloned(),
+        attachment: None,
+        failure: None,
     };
     let mut refusal =
         super::problem::Refusal::value("class", "hihg", vec!["low".to_owned(), "high".to_owned()]).0;
@@ -167,6 +169,7 @@ fn answers() -> Result<Vec<(&'static str, Value)>, serde_json::Error> {
         value("Inventory", &inventory)?,
         value("Event", &event(EventType::NicChanged, true))?,
         value("Event", &event(EventType::WarningRaised, false))?,
+        value("Event", &pods::failed(event(EventType::AttachmentFailed, false))?)?,
         value("Problem", &refusal)?,
         value("Problem", &ambiguous)?,
         value("Problem", &full)?,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -12,6 +13,7 @@ use axum::response::Response;
 use openapi::{Event, EventId, EventType, Problem, ProblemCode};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
+use super::entrance::Entrance;
 use super::problem::{Answer, Refusal};
 use super::query::Query;
 use super::state::RestState;
@@ -27,7 +29,8 @@ const BATCH: usize = 64;
 ///
 /// Server-sent events, one `Event` each. With `Last-Event-ID` or `after` it goes on behind that event; without,
 /// it begins now. When events in between are gone, or the agent has been restarted, the first event is `reset`:
-/// read everything again. A comment comes every 15 s on a quiet stream. A client that does not read is dropped.
+/// read everything again. What happens to attachments is told to those who may see them only: on loopback in
+/// standalone mode, otherwise root over the Unix socket. A comment comes every 15 s on a quiet stream. A client that does not read is dropped.
 #[utoipa::path(
     get, path = "/v1/events", operation_id = "streamEvents", tag = "hardware",
     params(
@@ -43,6 +46,7 @@ const BATCH: usize = 64;
 )]
 pub(super) async fn stream(
     State(state): State<RestState>,
+    Extension(entrance): Extension<Entrance>,
     RawQuery(raw): RawQuery,
     method: Method,
     headers: HeaderMap,
@@ -56,6 +60,10 @@ pub(super) async fn stream(
             _ => wanted.extend(types(value)?),
         }
     }
+    if wanted.iter().any(|kind| kind.is_about_pods()) {
+        entrance.must_see_pods(&state)?;
+    }
+    let sees_pods = entrance.sees_pods(&state);
     if let Some(value) = headers.get("last-event-id") {
         after = Some(event_id("Last-Event-ID", &String::from_utf8_lossy(value.as_bytes()))?);
     }
@@ -69,7 +77,7 @@ pub(super) async fn stream(
         let most = state.settings.limits.event_streams;
         Refusal::new(ProblemCode::TooManyStreams, format!("{most} event streams are open; close one first"))
     })?;
-    let follower = Follower::new(state, permit, after, wanted);
+    let follower = Follower::new(state, permit, after, wanted, sees_pods);
     let stream = futures_util::stream::unfold(follower, |mut follower| async move {
         let piece = follower.next().await?;
         Some((Ok::<_, Infallible>(piece), follower))
@@ -95,6 +103,7 @@ struct Follower {
     newest: watch::Receiver<u64>,
     closing: watch::Receiver<bool>,
     wanted: BTreeSet<EventType>,
+    sees_pods: bool,
     greeting: Option<Bytes>,
     _permit: OwnedSemaphorePermit,
 }
@@ -105,6 +114,7 @@ impl Follower {
         permit: OwnedSemaphorePermit,
         after: Option<EventId>,
         wanted: BTreeSet<EventType>,
+        sees_pods: bool,
     ) -> Self {
         let (now, newest) = state.events.subscribe();
         // `None` = an id of another run, which is answered with a reset.
@@ -120,7 +130,16 @@ impl Follower {
         };
         state.metrics.event_streams.inc();
         let closing = state.closing.clone();
-        Self { state, cursor, newest, closing, wanted, greeting: Some(greeting.into()), _permit: permit }
+        Self {
+            state,
+            cursor,
+            newest,
+            closing,
+            wanted,
+            sees_pods,
+            greeting: Some(greeting.into()),
+            _permit: permit,
+        }
     }
 
     /// The next piece of the stream; `None` when the agent ends.
@@ -142,7 +161,10 @@ impl Follower {
                 Since::Events(entries) => {
                     if let Some(last) = entries.last() {
                         self.cursor = Some(last.number);
-                        let wanted = |kind: &EventType| self.wanted.is_empty() || self.wanted.contains(kind);
+                        let wanted = |kind: &EventType| {
+                            (self.wanted.is_empty() || self.wanted.contains(kind))
+                                && (self.sees_pods || !kind.is_about_pods())
+                        };
                         let mut piece = Vec::new();
                         for entry in entries.iter().filter(|entry| wanted(&entry.kind)) {
                             piece.extend_from_slice(&entry.frame);

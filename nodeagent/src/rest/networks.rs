@@ -98,14 +98,14 @@ pub(super) async fn addresses(
 
 /// What the blocks of each network hold.
 pub(super) fn pools(shared: &Shared) -> AddressList {
-    let Some(engine) = &shared.engine else { return AddressList { networks: Vec::new() } };
+    let Some(calls) = &shared.calls else { return AddressList { networks: Vec::new() } };
     let all = shared.networks.get();
     let of = |one: &network::Network| {
         let mut totals = AddressCounts::default();
         let mut blocks = Vec::new();
         for interface in &one.interfaces {
             for block in &interface.blocks {
-                let Some(usage) = engine.usage_of_block(&one.name, block.pod) else { continue };
+                let Some(usage) = calls.engine().usage_of_block(&one.name, block.pod) else { continue };
                 let counts = counts(&usage);
                 totals = sum(totals, counts);
                 let (block, master) = (block.pod.to_string(), interface.master.clone());

@@ -5,11 +5,13 @@ use axum::http::StatusCode;
 use openapi::{Liveness, Problem, ProblemCode, Readiness};
 
 use super::conditional::fresh;
+use super::networks::pools;
 use super::nics::JSON;
 use super::problem::{Answer, Refusal};
 use super::query::Query;
 use super::state::RestState;
 use crate::inventory::published::json as written;
+use crate::metrics::Held;
 
 /// Media type of OpenMetrics text.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -62,7 +64,8 @@ pub(super) async fn ready(State(state): State<RestState>, RawQuery(raw): RawQuer
 pub(super) async fn metrics(State(state): State<RestState>, RawQuery(raw): RawQuery) -> Answer {
     Query::none(raw.as_deref())?;
     let published = state.newest.borrow().clone();
-    let text = state.metrics.text(published.as_deref()).map_err(|error| {
+    let held = Held { addresses: pools(&state), attachments: state.attachments() };
+    let text = state.metrics.text(published.as_deref(), &held).map_err(|error| {
         tracing::error!(%error, "write metrics");
         Refusal::new(ProblemCode::Internal, "the metrics could not be written")
     })?;

@@ -6,8 +6,9 @@ use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
-use openapi::{ChosenNic, LeftOutNic, Problem, ProblemCode, SelectAnswer, SelectPlugin, SelectRequest};
+use openapi::{ChosenNic, LeftOutNic, Problem, SelectAnswer, SelectPlugin, SelectRequest};
 
+use super::attachment_changes::calls;
 use super::body::{read, wrong};
 use super::conditional::fresh;
 use super::entrance::Entrance;
@@ -43,13 +44,11 @@ pub(super) async fn dry_run(
     Query::none(raw.as_deref())?;
     let request: SelectRequest = read(&body)?;
     state.published()?;
-    let Some(engine) = &state.engine else {
-        return Err(Refusal::new(ProblemCode::NotReady, "this agent attaches nothing; its log says why"));
-    };
+    let calls = calls(&state)?;
     let networks = state.networks.get();
     let wish = wish(&request, &networks)?;
     let network = request.network.unwrap_or_default();
-    let answer = answer(engine.would_select(&network, &wish));
+    let answer = answer(calls.engine().would_select(&network, &wish));
     Ok(fresh(StatusCode::OK, JSON, written(&answer)))
 }
 

@@ -1,13 +1,14 @@
 //! What the handlers share.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use attach::Engine;
 use attach::record::Attachment;
 use openapi::{Agent, ProblemCode};
 use tokio::sync::{Semaphore, watch};
 
 use super::problem::Refusal;
+use crate::calls::Calls;
 use crate::config::Settings;
 use crate::current_networks::Current;
 use crate::health::Health;
@@ -33,8 +34,12 @@ pub(crate) struct Shared {
     pub(crate) closing: watch::Receiver<bool>,
     /// The networks of this node.
     pub(crate) networks: Current,
-    /// What attaches; absent when nothing can be attached.
-    pub(crate) engine: Option<Arc<Engine>>,
+    /// Takes calls to the engine; absent when nothing can be attached.
+    pub(crate) calls: Option<Calls>,
+    /// Folder of the configuration, where networks have their files.
+    pub(crate) config_dir: PathBuf,
+    /// Whether the old daemon's routes are offered.
+    pub(crate) legacy_api: bool,
 }
 
 impl std::ops::Deref for RestState {
@@ -48,7 +53,7 @@ impl std::ops::Deref for RestState {
 impl Shared {
     /// Every attachment, by key.
     pub(crate) fn attachments(&self) -> Vec<Arc<Attachment>> {
-        self.engine.as_ref().map_or_else(Vec::new, |engine| engine.attachments())
+        self.calls.as_ref().map_or_else(Vec::new, |calls| calls.engine().attachments())
     }
 
     /// The newest generation.

@@ -82,6 +82,26 @@ pub(crate) fn unix(socket: &Path, method: &str, path: &str, headers: &[(&str, &s
     ask(stream, method, path, &[&[("host", "localhost")], headers].concat())
 }
 
+/// One request with a JSON body over the Unix socket.
+pub(crate) fn unix_with(socket: &Path, method: &str, path: &str, body: &str) -> io::Result<Reply> {
+    let stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(super::PATIENCE))?;
+    ask_with(stream, method, path, &[("host", "localhost"), ("content-type", "application/json")], body)
+}
+
+/// One request with a body over TCP.
+pub(crate) fn tcp_with(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> io::Result<Reply> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(super::PATIENCE))?;
+    ask_with(stream, method, path, headers, body)
+}
+
 /// One request over TCP. The header `host` is the caller's.
 pub(crate) fn tcp(
     address: SocketAddr,
@@ -94,17 +114,26 @@ pub(crate) fn tcp(
     ask(stream, method, path, headers)
 }
 
-fn ask(
+fn ask(stream: impl Read + Write, method: &str, path: &str, headers: &[(&str, &str)]) -> io::Result<Reply> {
+    ask_with(stream, method, path, headers, "")
+}
+
+fn ask_with(
     mut stream: impl Read + Write,
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
+    body: &str,
 ) -> io::Result<Reply> {
     let mut request = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
     }
+    if !body.is_empty() {
+        request.push_str(&format!("content-length: {}\r\n", body.len()));
+    }
     request.push_str("\r\n");
+    request.push_str(body);
     stream.write_all(request.as_bytes())?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes)?;

@@ -7,6 +7,7 @@
 
 pub(crate) mod events;
 pub(crate) mod http;
+pub(crate) mod pods;
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -143,6 +144,11 @@ impl Agent {
     /// `GET` over the Unix socket with header fields.
     pub(crate) fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> http::Reply {
         http::unix(&self.socket, "GET", path, headers).expect("an answer")
+    }
+
+    /// A request with a JSON body over the Unix socket.
+    pub(crate) fn send(&self, method: &str, path: &str, body: &Value) -> http::Reply {
+        http::unix_with(&self.socket, method, path, &body.to_string()).expect("an answer")
     }
 
     /// The NIC that a name, id or address names.

@@ -4,11 +4,11 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use http_body_util::Empty;
+use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::HOST;
-use hyper::{Request, Response, Uri};
+use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Mutex;
@@ -40,7 +40,7 @@ impl Transport {
     }
 
     /// A fresh connection.
-    pub(super) async fn connect(&self) -> Result<SendRequest<Empty<Bytes>>, ClientError> {
+    pub(super) async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, ClientError> {
         let failed = |source| ClientError::Connect { address: self.to_string(), source };
         match self {
             Self::Tcp(address) => {
@@ -55,7 +55,7 @@ impl Transport {
         }
     }
 
-    async fn drive<I>(&self, io: I) -> Result<SendRequest<Empty<Bytes>>, ClientError>
+    async fn drive<I>(&self, io: I) -> Result<SendRequest<Full<Bytes>>, ClientError>
     where
         I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     {
@@ -67,21 +67,37 @@ impl Transport {
         Ok(sender)
     }
 
-    /// The request line and head for a `GET`.
-    pub(super) fn request(
-        &self,
-        path: &str,
-        headers: &Headers,
-    ) -> Result<Request<Empty<Bytes>>, ClientError> {
-        let wrong = || ClientError::Path(path.to_owned());
-        let uri: Uri = path.parse().map_err(|_| wrong())?;
+    /// A request with a body, which is JSON unless it is empty.
+    pub(super) fn request(&self, ask: &Ask<'_>) -> Result<Request<Full<Bytes>>, ClientError> {
+        let wrong = || ClientError::Path(ask.path.to_owned());
+        let uri: Uri = ask.path.parse().map_err(|_| wrong())?;
         let host = match self {
             Self::Tcp(address) => address.to_string(),
             Self::Unix(_) => "localhost".to_owned(),
         };
-        let mut request = Request::get(uri).header(HOST, host).body(Empty::new()).map_err(|_| wrong())?;
-        request.headers_mut().extend(headers.iter().cloned());
+        let mut request = Request::builder().method(ask.method.clone()).uri(uri).header(HOST, host);
+        if !ask.body.is_empty() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let mut request = request.body(Full::new(ask.body.clone())).map_err(|_| wrong())?;
+        request.headers_mut().extend(ask.headers.iter().cloned());
         Ok(request)
+    }
+}
+
+/// What is asked.
+#[derive(Debug)]
+pub(super) struct Ask<'a> {
+    pub(super) method: Method,
+    pub(super) path: &'a str,
+    pub(super) headers: Headers,
+    pub(super) body: Bytes,
+}
+
+impl<'a> Ask<'a> {
+    /// A `GET`.
+    pub(super) fn get(path: &'a str, headers: Headers) -> Self {
+        Self { method: Method::GET, path, headers, body: Bytes::new() }
     }
 }
 
@@ -89,7 +105,7 @@ impl Transport {
 #[derive(Debug)]
 pub(super) struct Connection {
     transport: Transport,
-    kept: Mutex<Option<SendRequest<Empty<Bytes>>>>,
+    kept: Mutex<Option<SendRequest<Full<Bytes>>>>,
 }
 
 impl Connection {
@@ -101,28 +117,30 @@ impl Connection {
         &self.transport
     }
 
-    /// Sends one `GET`. A kept connection that the agent has closed meanwhile is made anew, once.
-    pub(super) async fn get(&self, path: &str, headers: &Headers) -> Result<Response<Incoming>, ClientError> {
+    /// Sends one request. On a kept connection that the agent has closed meanwhile it is sent anew, once: a `GET` in
+    /// any case, anything else only when it never left.
+    pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Response<Incoming>, ClientError> {
         let kept = self.kept.lock().await.take();
         if let Some(mut sender) = kept
             && sender.ready().await.is_ok()
         {
-            match sender.send_request(self.transport.request(path, headers)?).await {
+            match sender.send_request(self.transport.request(ask)?).await {
                 Ok(response) => return Ok(self.keep(sender, response).await),
-                // A `GET` changes nothing, so asking twice is harmless.
-                Err(error) if error.is_canceled() || error.is_closed() || error.is_incomplete_message() => {}
-                Err(error) => return Err(self.transport.broken(path, error)),
+                Err(error) if error.is_canceled() => {}
+                Err(error)
+                    if ask.method == Method::GET && (error.is_closed() || error.is_incomplete_message()) => {}
+                Err(error) => return Err(self.transport.broken(ask.path, error)),
             }
         }
         let mut sender = self.transport.connect().await?;
-        let sent = sender.send_request(self.transport.request(path, headers)?).await;
-        let response = sent.map_err(|source| self.transport.broken(path, source))?;
+        let sent = sender.send_request(self.transport.request(ask)?).await;
+        let response = sent.map_err(|source| self.transport.broken(ask.path, source))?;
         Ok(self.keep(sender, response).await)
     }
 
     async fn keep(
         &self,
-        sender: SendRequest<Empty<Bytes>>,
+        sender: SendRequest<Full<Bytes>>,
         response: Response<Incoming>,
     ) -> Response<Incoming> {
         *self.kept.lock().await = Some(sender);

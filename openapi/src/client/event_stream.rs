@@ -7,7 +7,7 @@ use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, HeaderName, HeaderValue};
 
-use super::connection::Transport;
+use super::connection::{Ask, Transport};
 use super::{ClientError, parse, refusal, with_query};
 use crate::{Event, EventId};
 
@@ -88,7 +88,7 @@ impl EventStream {
             headers.push((HeaderName::from_static("last-event-id"), value));
         }
         let mut sender = self.transport.connect().await?;
-        let sent = sender.send_request(self.transport.request(&self.path, &headers)?).await;
+        let sent = sender.send_request(self.transport.request(&Ask::get(&self.path, headers))?).await;
         let response = sent.map_err(|source| self.transport.broken(&self.path, source))?;
         if response.status() != StatusCode::OK {
             let status = response.status();

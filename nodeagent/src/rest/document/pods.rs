@@ -5,8 +5,8 @@ use attach::record::Attachment;
 use attach::select::{Chosen, LeftOut, Rule, Selection};
 use hwprobe::Inventory;
 use openapi::{
-    AddressCounts, AddressList, AttachmentList, AttachmentRequest, BlockAddresses, NetworkAddresses,
-    NetworkList, SelectAnswer, SelectPlugin, SelectRequest,
+    AddressCounts, AddressList, AttachmentFailure, AttachmentList, AttachmentRequest, BlockAddresses, Event,
+    EventCause, NetworkAddresses, NetworkList, SelectAnswer, SelectPlugin, SelectRequest,
 };
 use serde_json::{Value, json};
 
@@ -41,6 +41,23 @@ pub(super) fn attachment() -> Result<Attachment, serde_json::Error> {
         },
         "timings": [["namespace", 96], ["reserve", 1480], ["wired", 2210]]
     }))
+}
+
+/// An event about an attachment, from any other event.
+pub(super) fn failed(event: Event) -> Result<Event, serde_json::Error> {
+    let failed = attachment()?;
+    Ok(Event {
+        cause: EventCause::Call,
+        gpu: None,
+        warning: None,
+        changes: Vec::new(),
+        attachment: Some(attachments::reference(&failed.key, failed.pod.as_ref())),
+        failure: Some(AttachmentFailure {
+            cni_code: cni::error::code::NO_NIC,
+            message: "no NIC of this node can be used".to_owned(),
+        }),
+        ..event
+    })
 }
 
 /// One answer, or request, of every kind.

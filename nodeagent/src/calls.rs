@@ -1,0 +1,131 @@
+//! Calls of the engine that come over the API: each on a thread of its own, since it enters namespaces and a thread
+//! that cannot come back ends; a tokio worker must not.
+
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use attach::{Engine, NoConversation};
+use cni::Error;
+use cni::error::code;
+use cni::protocol::Call;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use tokio::sync::oneshot;
+
+use crate::keeper::Poke;
+use crate::metrics::Metrics;
+
+/// Calls at once; one more is told to try again.
+const MOST: u32 = 64;
+
+/// How long running calls may take to end when the agent ends.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// Hands calls to the engine.
+#[derive(Clone)]
+pub(crate) struct Calls {
+    engine: Arc<Engine>,
+    running: Arc<AtomicU32>,
+    metrics: Arc<Metrics>,
+    poke: Poke,
+}
+
+impl fmt::Debug for Calls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Calls").field("running", &self.running).finish_non_exhaustive()
+    }
+}
+
+impl Calls {
+    pub(crate) fn new(engine: Arc<Engine>, metrics: Arc<Metrics>, poke: Poke) -> Self {
+        Self { engine, running: Arc::new(AtomicU32::new(0)), metrics, poke }
+    }
+
+    /// The engine.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Serves a call. It goes on to its end also when nobody waits for the answer any more.
+    ///
+    /// # Errors
+    /// The engine's, and code 11 when too many are running.
+    pub(crate) async fn serve(&self, call: Call, netns: Option<OwnedFd>) -> Result<Option<String>, Error> {
+        let metrics = Arc::clone(&self.metrics);
+        let command = call.environment.command;
+        self.run("api-call", move |engine| {
+            let begun = Instant::now();
+            let answer = engine.serve(&call, netns, &mut NoConversation);
+            metrics.called(command, begun.elapsed());
+            answer.result
+        })
+        .await
+    }
+
+    /// Works with the engine on a thread of its own.
+    ///
+    /// # Errors
+    /// What the work says, and code 11 when too many are running.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        name: &str,
+        work: impl FnOnce(&Engine) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let place = Place::take(&self.running)?;
+        let (tell, told) = oneshot::channel();
+        let (engine, poke) = (Arc::clone(&self.engine), self.poke.clone());
+        let begun = thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let _place = place;
+            let result = work(&engine);
+            poke.poke();
+            // Whoever asked may have gone.
+            drop(tell.send(result));
+        });
+        begun.map_err(|error| Error::new(code::TRY_AGAIN, format!("start a thread: {error}")))?;
+        told.await
+            .unwrap_or_else(|_| Err(Error::new(code::INTERNAL, "the call's thread ended; the log says why")))
+    }
+
+    /// Waits for running calls, for a while.
+    pub(crate) fn stop(&self) {
+        let end = Instant::now() + FAREWELL;
+        while self.running.load(Ordering::SeqCst) > 0 && Instant::now() < end {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// One of the calls that may run at once.
+struct Place(Arc<AtomicU32>);
+
+impl Place {
+    fn take(running: &Arc<AtomicU32>) -> Result<Self, Error> {
+        let before = running.fetch_add(1, Ordering::SeqCst);
+        let place = Self(Arc::clone(running));
+        if before < MOST {
+            return Ok(place);
+        }
+        Err(Error::new(code::TRY_AGAIN, format!("{MOST} calls of the API are being served; try again")))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Opens a namespace by its path, as the executables do.
+///
+/// # Errors
+/// Code 8 with the path.
+pub(crate) fn open_netns(path: &str) -> Result<OwnedFd, Error> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    open(Path::new(path), flags, Mode::empty())
+        .map_err(|error| Error::new(code::INVALID_NAMESPACE, format!("netns: open {path}: {error}")))
+}
