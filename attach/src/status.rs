@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use cni::Error;
 use cni::error::code;
+use cni::protocol::Call;
 
 use crate::engine::{Engine, words};
 use crate::network::{Network, Networks};
@@ -51,6 +52,28 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// The plugin of somebody else that an ADD would need an executable for; absent when all of it is built in.
+    ///
+    /// # Errors
+    /// When the call cannot be read.
+    pub fn plugin_needed(call: &Call) -> Result<Option<String>, Error> {
+        let request = Request::read(call)?;
+        if request.tool == Tool::Ipam {
+            return Ok(None);
+        }
+        if request.link_use()?.is_none() {
+            return Ok(Some(request.conf.plugin()?.kind.clone()));
+        }
+        Ok(match plan::addresses_by(&request)? {
+            Addresses::PluginOnce | Addresses::PluginEach => Some(request.conf.ipam_type.clone()),
+            Addresses::Blocks
+            | Addresses::Given
+            | Addresses::Device
+            | Addresses::Previous
+            | Addresses::Nobody => None,
+        })
     }
 
     /// Which NICs a pod with this wish would get now, and why not the others. Nothing changes.

@@ -10,9 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use attach::{Engine, NoConversation};
-use cni::Error;
 use cni::error::code;
 use cni::protocol::Call;
+use cni::{Command, Error};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use tokio::sync::oneshot;
@@ -58,6 +58,12 @@ impl Calls {
     pub(crate) async fn serve(&self, call: Call, netns: Option<OwnedFd>) -> Result<Option<String>, Error> {
         let metrics = Arc::clone(&self.metrics);
         let command = call.environment.command;
+        // Said before anything is begun: what a plugin was begun for is owed to it until somebody runs it.
+        if command == Command::Add
+            && let Some(plugin) = Engine::plugin_needed(&call)?
+        {
+            return Err(no_plugins(&plugin));
+        }
         self.run("api-call", move |engine| {
             let begun = Instant::now();
             let answer = engine.serve(&call, netns, &mut NoConversation);
@@ -98,6 +104,11 @@ impl Calls {
             thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+fn no_plugins(plugin: &str) -> Error {
+    Error::new(code::UNSUPPORTED_FIELD, format!("plugin `{plugin}` cannot be run for a call over the API"))
+        .with_details("attach with the executable multi-nic, which runs plugins where the runtime lives")
 }
 
 /// One of the calls that may run at once.

@@ -15,6 +15,7 @@ static FILES: &[(&str, &str, &[u8])] = &[
     ("follow.js", SCRIPT, include_bytes!("page/follow.js")),
     ("nic_row.js", SCRIPT, include_bytes!("page/nic_row.js")),
     ("overview.js", SCRIPT, include_bytes!("page/overview.js")),
+    ("pods.js", SCRIPT, include_bytes!("page/pods.js")),
     ("words.js", SCRIPT, include_bytes!("page/words.js")),
     ("style.css", STYLE, include_bytes!("page/style.css")),
 ];

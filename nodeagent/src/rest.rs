@@ -28,6 +28,7 @@ pub(crate) use entrance::Entrance;
 pub(crate) use host::is_host;
 pub(crate) use state::{RestState, Shared};
 
+use axum::extract::MatchedPath;
 use axum::http::Uri;
 use axum::routing::get;
 use openapi::{Problem, ProblemCode};
@@ -144,9 +145,17 @@ async fn unknown_path(uri: Uri) -> Refusal {
     Refusal(Box::new(problem))
 }
 
-async fn wrong_method(uri: Uri, method: axum::http::Method) -> Refusal {
+async fn wrong_method(path: Option<MatchedPath>, uri: Uri, method: axum::http::Method) -> Refusal {
     let detail = format!("`{}` does not take {}", shown(uri.path()), shown(method.as_str()));
-    let problem = Problem::new(ProblemCode::MethodNotAllowed).detail(detail);
-    // What the path does take stands in axum's `Allow`, and is copied from there on the way out.
+    let mut problem = Problem::new(ProblemCode::MethodNotAllowed).detail(detail);
+    // axum's `Allow` says the same, but only after this.
+    let allowed: &[&str] = match path.as_ref().map(MatchedPath::as_str) {
+        Some("/v1/select") => &["POST"],
+        Some("/v1/attachments") => &["GET", "HEAD", "POST"],
+        Some("/v1/attachments/{network}/{container}/{ifname}") => &["GET", "HEAD", "DELETE"],
+        Some(path) if legacy::PATHS.contains(&path) => &["POST"],
+        _ => &["GET", "HEAD"],
+    };
+    problem.allowed = allowed.iter().map(|method| (*method).to_owned()).collect();
     Refusal(Box::new(problem))
 }

@@ -14,7 +14,10 @@ mod harness;
 use std::future::Future;
 
 use harness::Lab;
-use openapi::{Client, ClientError, EventType, ProblemCode};
+use harness::pods::Pod;
+use openapi::{
+    AttachmentPhase, AttachmentRequest, Client, ClientError, EventType, ProblemCode, SelectRequest,
+};
 
 /// Runs a future on the calling thread, which is the one in the private namespace.
 fn run<T>(future: impl Future<Output = T>) -> T {
@@ -46,6 +49,45 @@ fn every_route_is_typed_and_read_over_both_transports() {
             assert_eq!(part["nics"], serde_json::json!([{ "name": "one" }]));
         });
     }
+}
+
+#[test]
+fn a_pod_is_attached_and_detached_with_types() {
+    let lab = Lab::new();
+    lab.with_network(1, 8);
+    let agent = lab.agent();
+    let client = Client::unix(&agent.socket);
+    let pod = Pod::new();
+    run(async {
+        while client.networks().await.unwrap().networks.iter().all(|one| one.interfaces.is_empty()) {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        let select = SelectRequest { network: Some("red".to_owned()), ..SelectRequest::default() };
+        assert_eq!(client.select(&select).await.unwrap().chosen[0].master, "m0");
+        let request = AttachmentRequest {
+            network: "red".to_owned(),
+            container_id: "c1".to_owned(),
+            ifname: "net1".to_owned(),
+            netns: pod.netns(),
+            config: None,
+            args: String::new(),
+        };
+
+        let made = client.attach(&request).await.unwrap();
+
+        assert_eq!((made.phase, made.links.len()), (AttachmentPhase::Attached, 1));
+        assert_eq!(client.attachment("red", "c1", "net1").await.unwrap(), made);
+        assert_eq!(client.attachments("phase=attached").await.unwrap().attachments, [made]);
+        assert_eq!(client.network("red").await.unwrap().attachments, 1);
+        assert_eq!(client.addresses().await.unwrap().networks[0].totals.used, 1);
+        assert!(client.detach("red", "c1", "net1").await.unwrap().is_none());
+        match client.detach("red", "c1", "net1").await.unwrap_err() {
+            ClientError::Problem(problem) => {
+                assert_eq!(problem.code(), Some(ProblemCode::UnknownAttachment));
+            }
+            other => panic!("{other}"),
+        }
+    });
 }
 
 #[test]

@@ -109,7 +109,10 @@ fn a_full_block_a_strange_host_and_nonsense_give_nothing() {
     let mut strange = wish("p0", &["m0"]);
     strange["host"] = "no-such-host-anywhere".into();
     assert_eq!(ask(&agent, "/allocate", &strange), Value::Null);
-    assert_eq!(ask(&agent, "/allocate", &json!({ "pod": "../x", "namespace": "default", "def": "red" })), Value::Null);
+    assert_eq!(
+        ask(&agent, "/allocate", &json!({ "pod": "../x", "namespace": "default", "def": "red" })),
+        Value::Null
+    );
     assert_eq!(post(&agent, "/allocate", "nonsense").json(), Value::Null);
     assert_eq!(post(&agent, "/select", "nonsense").json(), json!({ "deviceIDs": null, "masters": null }));
 }
@@ -119,7 +122,11 @@ fn nics_are_selected_and_listed_in_the_old_form() {
     let lab = Lab::new();
     let agent = agent_with_masters(&lab, 2, 8);
     let select = |args: Value, nets: Value| {
-        ask(&agent, "/select", &json!({ "pod": "p1", "namespace": "default", "host": "", "def": "red", "masterNets": nets, "args": args }))
+        ask(
+            &agent,
+            "/select",
+            &json!({ "pod": "p1", "namespace": "default", "host": "", "def": "red", "masterNets": nets, "args": args }),
+        )
     };
 
     assert_eq!(select(json!({}), json!([])), json!({ "deviceIDs": [], "masters": ["m0", "m1"] }));

@@ -138,7 +138,8 @@ fn what_cannot_be_attached_is_refused_with_its_reason_and_leaves_nothing() {
     };
     let own = "/proc/self/ns/net";
 
-    let cases: [(&dyn Fn(&mut Value), u16, &str); 8] = [
+    type Change<'a> = &'a dyn Fn(&mut Value);
+    let cases: [(Change<'_>, u16, &str); 9] = [
         (&|wish| wish["network"] = "blue".into(), 404, "unknown-network"),
         (&|wish| wish["netns"] = "/nowhere".into(), 422, "invalid-attachment"),
         (&|wish| wish["netns"] = "/etc/hostname".into(), 422, "invalid-attachment"),
@@ -150,8 +151,15 @@ fn what_cannot_be_attached_is_refused_with_its_reason_and_leaves_nothing() {
             &|wish| {
                 wish["config"] = json!({ "plugin": { "type": "bridge" }, "ipam": { "type": "none" } });
             },
-            502,
-            "plugin-failed",
+            422,
+            "invalid-attachment",
+        ),
+        (
+            &|wish| {
+                wish["config"] = json!({ "plugin": { "type": "macvlan" }, "ipam": { "type": "dhcp" } });
+            },
+            422,
+            "invalid-attachment",
         ),
     ];
     for (change, status, code) in cases {

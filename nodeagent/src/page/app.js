@@ -6,6 +6,7 @@ import { showFacts, showGone } from './facts.js';
 import { follow } from './follow.js';
 import { nicHead, nicNews, nicRow, nicSignature, updateNicRow } from './nic_row.js';
 import { addChange, showMatrix, showNode, showWarnings } from './overview.js';
+import { showPods } from './pods.js';
 import * as words from './words.js';
 
 const byId = (id) => document.getElementById(id);
@@ -186,4 +187,15 @@ addEventListener('keydown', (event) => {
   }
 });
 
-follow({ inventory: draw, event: addChange, state: showState });
+let podsTimer = null;
+
+/** Pods come and go in bursts: read a moment later, once. */
+function podsSoon() {
+  podsTimer ??= setTimeout(() => { podsTimer = null; showPods(); }, 300);
+}
+
+follow({
+  inventory: (next) => { draw(next); podsSoon(); },
+  event: (event) => { addChange(event); podsSoon(); },
+  state: showState,
+});

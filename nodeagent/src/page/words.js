@@ -178,3 +178,11 @@ export const uplink = (basis) => BASES[basis] ?? plain(basis);
 
 /** `1 VF`, `2 VFs`. */
 export const count = (number, one, many = `${one}s`) => `${number} ${number === 1 ? one : many}`;
+
+/** What happened between a pod and a network. */
+export const attachmentEvent = (type) => ({
+  'attachment.attached': 'was attached to',
+  'attachment.detached': 'was detached from',
+  'attachment.failed': 'could not be attached to',
+  'addresses.full': 'found no address left in',
+})[type] ?? type;

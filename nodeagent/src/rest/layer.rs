@@ -89,9 +89,6 @@ fn written(response: Response, path: &str) -> Response {
         }
     };
     problem.instance = Some(shown(path));
-    if let Some(allow) = head.headers.get(ALLOW).and_then(|value| value.to_str().ok()) {
-        problem.allowed = allow.split(',').map(|method| method.trim().to_owned()).collect();
-    }
     let close = matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT);
     let mut response = Response::new(Body::from(json(&problem)));
     *response.status_mut() = status;
