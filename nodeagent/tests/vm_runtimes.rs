@@ -92,30 +92,9 @@ fn cri(plugins: &mut dyn Plugins, wires: &Wires) {
 
 #[test]
 #[ignore = "needs the lab VM"]
-fn podman_with_debians_plugins() {
-    let wires = Wires::new();
-    podman(&mut Debian::on(&wires), &wires);
-}
-
-#[test]
-#[ignore = "needs the lab VM"]
-fn podman_after_a_reboot_with_debians_plugins() {
-    let wires = Wires::new();
-    podman_after_a_reboot(&mut Debian::on(&wires), &wires);
-}
-
-#[test]
-#[ignore = "needs the lab VM"]
 fn ctr_with_debians_plugins() {
     let wires = Wires::new();
     ctr(&mut Debian::on(&wires), &wires);
-}
-
-#[test]
-#[ignore = "needs the lab VM"]
-fn cri_with_debians_plugins() {
-    let wires = Wires::new();
-    cri(&mut Debian::on(&wires), &wires);
 }
 
 #[test]

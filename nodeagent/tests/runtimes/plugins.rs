@@ -12,7 +12,7 @@ use super::wires::{Expected, Wires, host_address, pod_block};
 use super::{run, wait_for, write};
 
 /// Why ours is not run yet; `None` once the agent serves CNI and prints the list (`multi-nicd cni-config NETWORK`).
-const OURS_WAITS_FOR: Option<&str> = Some("multi-nicd does not serve CNI yet");
+const OURS_WAITS_FOR: Option<&str> = None;
 
 /// Who calls the plugins. They differ in how many lists they take and in what they demand of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -38,7 +38,7 @@ pub(crate) const GROUPS: &[Group] = &[
         nics: &["igb:0:0", "igb:1:1", "e1000e:0:1", "vmxnet3:0", "rtl8139:1", "virtio:0"],
         modules: &[],
         memory: 1536,
-        limit: 600,
+        limit: 1200,
         suites: &[("nodeagent", "vm_runtimes")],
     },
 ];
