@@ -52,6 +52,16 @@ impl Case {
         self
     }
 
+    /// Whether it is about the plugin's links or addresses, not about how it reads its input.
+    pub fn acts(&self) -> bool {
+        self.kind.is_some() || self.section.starts_with("1.3")
+    }
+
+    /// Whether only plugins that make links have it.
+    pub fn is_of_links(&self) -> bool {
+        self.kind == Some(Kind::Main)
+    }
+
     /// Whether it has something to say about such a plugin in this version.
     pub fn applies(&self, kind: Kind, version: &str) -> bool {
         self.kind.is_none_or(|of| of == kind) && self.since <= version && version < self.before
@@ -77,15 +87,19 @@ pub struct Column {
     pub verdicts: Vec<Verdict>,
 }
 
-/// Runs all rows in one version. The calling thread moves into a host role of its own.
+/// Runs rows in one version. The calling thread moves into a host role of its own.
 pub fn run(
     version: &'static str,
+    rows: fn(&Case) -> bool,
     make: impl FnOnce(&Bench) -> Result<Subject, String>,
 ) -> Result<Column, String> {
     let bench = Bench::enter()?;
     let subject = make(&bench)?;
     let spoken = cases::environment::spoken(&subject, &bench)?;
     let verdicts = cases::all().enumerate().map(|(number, case)| {
+        if !rows(case) {
+            return Verdict::NotApplicable("not asked for");
+        }
         if !case.applies(subject.kind, version) {
             return Verdict::NotApplicable("not in this version or for such a plugin");
         }
@@ -102,20 +116,21 @@ pub fn run(
     Ok(Column { version, verdicts: verdicts.collect() })
 }
 
-/// Runs the table in all versions.
+/// Runs all rows in all versions.
 pub fn run_all(make: impl Fn(&Bench) -> Result<Subject, String> + Sync) -> Result<Table, String> {
-    run_some(&VERSIONS, make)
+    run_some(&VERSIONS, |_| true, make)
 }
 
-/// Runs the table in some versions at the same time, each on a bench of its own.
+/// Runs rows in some versions at the same time, each on a bench of its own.
 pub fn run_some(
     versions: &[&'static str],
+    rows: fn(&Case) -> bool,
     make: impl Fn(&Bench) -> Result<Subject, String> + Sync,
 ) -> Result<Table, String> {
     let columns: Result<Vec<Column>, String> = std::thread::scope(|scope| {
         let make = &make;
         let threads: Vec<_> =
-            versions.iter().map(|version| scope.spawn(move || run(version, make))).collect();
+            versions.iter().map(|version| scope.spawn(move || run(version, rows, make))).collect();
         threads
             .into_iter()
             .map(|thread| thread.join().unwrap_or_else(|_| Err("the thread of a version broke".to_owned())))

@@ -160,5 +160,7 @@ fn frees(scene: &Scene<'_>, change: fn(Call) -> Call) -> Outcome {
         // Whether it succeeds has a row of its own.
         change(scene.later("DEL", attachment)).run()?;
     }
+    // So have the links; and without a path nobody could remove them, which ipvlan's master would mind.
+    held.iter().for_each(|(pod, _)| pod.netns.clear());
     room_for(scene, attachments.len())
 }
