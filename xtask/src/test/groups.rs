@@ -23,13 +23,14 @@ pub(crate) const GROUPS: &[Group] = &[
         nics: &["igb:0:0", "igb:1:1", "e1000e:0:1", "vmxnet3:0", "rtl8139:1", "virtio:0"],
         modules: &["netdevsim", "vrf"],
         memory: 1536,
-        limit: 600,
+        limit: 1200,
         suites: &[
             ("netlink", "vm_nics"),
             ("hwprobe", "vm_inventory"),
             ("nodeagent", "vm_events"),
             ("datapath", "vm_links"),
             ("attach", "vm_engine"),
+            ("cni", "vm_conformance"),
         ],
     },
     // A boot of its own: runtimes fill the machine's memory with their images and own its /etc/cni.
