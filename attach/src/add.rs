@@ -49,7 +49,7 @@ impl Engine {
         netns: Option<OwnedFd>,
         conversation: &mut dyn Conversation,
     ) -> Result<CniResult, Error> {
-        let _one = self.one_for(&request.key)?;
+        let _one = self.alone_for(&request.key)?;
         let fd = netns.ok_or_else(|| {
             Error::new(code::INVALID_NAMESPACE, "the call came without a descriptor of the network namespace")
         })?;

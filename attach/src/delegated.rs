@@ -8,6 +8,7 @@ use cni::protocol::{DelegateCall, Outcome};
 use cni::{CniResult, Command, Environment, Error, delegate_file, note, plugin_run};
 
 use crate::engine::Engine;
+use crate::gate::Pass;
 use crate::record::{Attachment, Delegate, Key, Phase};
 
 /// Milliseconds that one plugin may take.
@@ -15,6 +16,9 @@ const TIMEOUT_MS: u64 = 60_000;
 
 /// How long a debt that was handed to a caller is not handed to another one.
 const HANDED: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether a debt is paid.
+const HANDED_LOOK: Duration = Duration::from_millis(20);
 
 /// Debts that a caller is handed at most.
 const DEBTS: usize = 4;
@@ -174,16 +178,56 @@ impl Engine {
         let mut handed = self.handed.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         handed.retain(|_, since| now.duration_since(*since) < HANDED);
-        // Many callers at once must not all pay the same.
-        let mine =
-            std::iter::once(first).chain(owed).filter(|attachment| !handed.contains_key(&attachment.key));
-        let mine: Vec<_> = mine.take(DEBTS).collect();
+        // Many callers at once must not all pay the same, and nobody what a call for the key is about to settle.
+        let is_free = |key: &Key| !handed.contains_key(key) && self.is_idle(key);
+        let mine: Vec<_> = std::iter::once(first)
+            .chain(owed)
+            .filter(|attachment| is_free(&attachment.key))
+            .take(DEBTS)
+            .collect();
         handed.extend(mine.iter().map(|attachment| (attachment.key.clone(), now)));
         mine.into_iter().flat_map(|attachment| deletions(attachment)).take(DEBTS).collect()
     }
 
+    /// The one call at a time for a key that is attached or detached. Somebody may still run DELs of the key's plugins:
+    /// they would undo what this call makes or the next one, so they are waited for.
+    pub(crate) fn alone_for(&self, key: &Key) -> Result<Pass<'_, Key>, Error> {
+        let end = Instant::now() + HANDED * 4;
+        loop {
+            let pass = self.one_for(key)?;
+            let since = self.handed.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied();
+            if since.is_none_or(|since| since.elapsed() >= HANDED) {
+                return Ok(pass);
+            }
+            drop(pass);
+            if Instant::now() > end {
+                let words = format!("plugins' DELs of an earlier attachment of {key} are being run");
+                return Err(Error::new(code::TRY_AGAIN, words));
+            }
+            std::thread::sleep(HANDED_LOOK);
+        }
+    }
+
+    /// Whoever was handed debts by an agent that was killed may still be at them.
+    pub(crate) fn debts_are_handed(&self) {
+        let owed = self.attachments();
+        let owed = owed.iter().filter(|one| one.phase == Phase::Detaching && !one.delegates.is_empty());
+        let now = Instant::now();
+        let mut handed = self.handed.lock().unwrap_or_else(PoisonError::into_inner);
+        handed.extend(owed.map(|attachment| (attachment.key.clone(), now)));
+    }
+
     /// Takes in how debts went. Outcomes are in the order of the calls that were handed out.
     pub fn paid(&self, debts: &[DelegateCall], outcomes: &[Outcome]) {
+        self.take_in(debts, outcomes);
+        let mut handed = self.handed.lock().unwrap_or_else(PoisonError::into_inner);
+        handed.retain(|key, _| {
+            let file = note::file_name(&key.network, &key.container_id, &key.ifname);
+            debts.iter().all(|debt| debt.file != file)
+        });
+    }
+
+    fn take_in(&self, debts: &[DelegateCall], outcomes: &[Outcome]) {
         for (debt, outcome) in debts.iter().zip(outcomes) {
             if outcome.error.is_some() {
                 continue;

@@ -31,7 +31,7 @@ impl Engine {
         conversation: &mut dyn Conversation,
     ) -> Result<(), Error> {
         debug_assert!(request.is(Command::Del));
-        let _one = self.one_for(&request.key)?;
+        let _one = self.alone_for(&request.key)?;
         let Some(known) = self.book().attachments.get(&request.key).cloned() else { return Ok(()) };
         let mut pod = netns.and_then(|fd| PodNamespace::open(fd).ok());
         // A path that is another namespace by now is none of ours.
@@ -153,24 +153,39 @@ impl Engine {
         if let Ok(note) = serde_json::from_slice::<note::Note>(&text) {
             self.apply_note(&note, key, conversation);
         }
-        drop(std::fs::remove_file(&file));
+        if self.is_written() {
+            drop(std::fs::remove_file(&file));
+        }
     }
 
     /// Consumes all notes. To be called at the start and when the folder changes.
     pub fn consume_notes(&self, conversation: &mut dyn Conversation) -> usize {
         let notes = note::Note::all(&self.parts.state_dir);
         let count = notes.len();
+        let mut applied = Vec::with_capacity(count);
         for (file, note) in notes {
             for ifname in [note.ifname.clone(), format!("{}:ipam", note.ifname)] {
                 let key =
                     Key { network: note.network.clone(), container_id: note.container_id.clone(), ifname };
-                if let Ok(_one) = self.one_for(&key) {
+                // An ADD that came first has taken the note in, and what the key stands for now is that ADD's.
+                if let Ok(_one) = self.one_for(&key)
+                    && note::Note::read(&file).as_ref() == Some(&note)
+                {
                     self.apply_note(&note, &key, conversation);
                 }
             }
-            drop(std::fs::remove_file(file));
+            applied.push(file);
+        }
+        // The notes are all that is left of those DELs until the disk has the rest.
+        if count > 0 && self.is_written() {
+            applied.into_iter().for_each(|file| drop(std::fs::remove_file(file)));
         }
         count
+    }
+
+    /// Writes down all that nobody waited for; whether that went well.
+    fn is_written(&self) -> bool {
+        self.parts.store.as_ref().is_some_and(|store| store.flush().is_ok())
     }
 
     /// A note counts for what it was written for: the same boot, and the same namespace where it knew one.

@@ -208,11 +208,12 @@ impl Engine {
     pub fn housekeeping(&self) {
         let Some(store) = &self.parts.store else { return };
         self.wake(&mut self.book());
-        if let Err(error) = store.flush() {
-            tracing::warn!(
+        match store.flush() {
+            Ok(_) => crate::failpoint::reached("flushed"),
+            Err(error) => tracing::warn!(
                 error = words(&error),
                 "what is held cannot be written down now; it is tried again"
-            );
+            ),
         }
     }
 
@@ -239,6 +240,11 @@ impl Engine {
                 format!("another call for {key} has not ended for {} s", PATIENCE.as_secs()),
             )
         })
+    }
+
+    /// Whether no call for a key is under way.
+    pub(crate) fn is_idle(&self, key: &Key) -> bool {
+        self.keys.enter(key, Duration::ZERO).is_some()
     }
 
     /// A turn in the kernel.

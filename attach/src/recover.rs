@@ -41,7 +41,9 @@ impl Engine {
                 self.forget_boot(attachment);
                 continue;
             }
-            if matches!(attachment.phase, Phase::Attached | Phase::Lost) {
+            // A DEL that was answered may not be on the disk yet; nobody asks for it again.
+            let is_undone = attachment.phase == Phase::Attached && self.is_undone(&attachment);
+            if matches!(attachment.phase, Phase::Attached | Phase::Lost) && !is_undone {
                 found.kept += 1;
                 continue;
             }
@@ -57,6 +59,7 @@ impl Engine {
                 tracing::warn!(%error, "repair");
             }
         }
+        self.debts_are_handed();
         if found != Recovered::default() {
             tracing::info!(
                 kept = found.kept,
@@ -90,6 +93,18 @@ impl Engine {
         let conf = NetConf::parse(&whole.config).ok()?;
         whole.result = Some(links::result(&whole, &conf).emit(Version::V1_1_0));
         Some(whole)
+    }
+
+    /// Whether the namespace lives and has none of the attachment's links.
+    fn is_undone(&self, attachment: &Attachment) -> bool {
+        if attachment.links.is_empty() || attachment.links.iter().any(|link| link.link == LinkUse::Delegated)
+        {
+            return false;
+        }
+        let Some(mut pod) = self.namespace_of(attachment) else { return false };
+        observe::pod(&mut pod).is_ok_and(|there| {
+            attachment.links.iter().all(|link| there.links.iter().all(|now| now.index != link.ifindex))
+        })
     }
 
     fn complete(&self, mut attachment: Attachment) {
