@@ -137,6 +137,9 @@ fn ask_with(
     stream.write_all(request.as_bytes())?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes)?;
+    if bytes.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed without an answer"));
+    }
     Ok(Reply::parse(&bytes, method != "HEAD"))
 }
 

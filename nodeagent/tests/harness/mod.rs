@@ -96,12 +96,18 @@ impl Lab {
 
     /// Starts an agent without waiting for it.
     pub(crate) fn start(&self, flags: &[&str]) -> Agent {
+        self.start_failing(flags, "")
+    }
+
+    /// Starts an agent that fails where `MULTI_NIC_FAIL` says, without waiting for it.
+    pub(crate) fn start_failing(&self, flags: &[&str], fail: &str) -> Agent {
         let log =
             self.path(&format!("log-{}", fs::read_dir(self.folder.path()).expect("the folder").count()));
         let file = fs::File::create(&log).expect("the log");
         let child = self
             .command(flags)
             .args(["--log-format", "text"])
+            .env("MULTI_NIC_FAIL", fail)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file)
@@ -125,6 +131,20 @@ impl Agent {
     /// Everything that it logged so far.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("its state")
+    }
+
+    /// Waits until it is ready; no when it has ended instead.
+    pub(crate) fn gets_ready(&mut self) -> bool {
+        wait_for("the agent to be ready or dead", || {
+            let reply = http::unix(&self.socket, "GET", "/readyz", &[]);
+            let ready = reply.is_ok_and(|reply| reply.status == 200);
+            (ready || self.ended().is_some()).then_some(ready)
+        })
     }
 
     fn wait_until_ready(&mut self) {

@@ -1,0 +1,86 @@
+//! The networks that pods join: two with addresses of ours, one with those of another plugin.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Lab, wait_for};
+
+/// A network as pods are attached to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Network {
+    pub(crate) name: String,
+    /// The configuration, as the runtime hands it to the plugin.
+    pub(crate) config: Value,
+}
+
+impl Network {
+    /// The configuration's text with one more key.
+    pub(crate) fn with(&self, key: &str, value: Value) -> String {
+        let mut config = self.config.clone();
+        config[key] = value;
+        config.to_string()
+    }
+}
+
+/// Two NICs, and the files of two networks: `small` has so few addresses that they come again soon.
+pub(crate) fn write(lab: &Lab) {
+    for number in 1..=2 {
+        lab.ip(&format!(
+            "link add nic{number} address 02:00:00:00:01:0{number} type veth peer name wire{number}"
+        ));
+        lab.ip(&format!("link set nic{number} up"));
+        lab.ip(&format!("link set wire{number} up"));
+    }
+    // Only then has the host all the routes that it will have.
+    wait_for("addresses of the host", || lab.ip("-6 address show tentative").trim().is_empty().then_some(()));
+    lab.configure("included: [nic1, nic2]\n");
+    let small = json!([{ "cidr": "192.168.0.0/16", "hostBlock": 6, "interfaceBlock": 2 }]);
+    let wide = json!([
+        { "cidr": "10.0.0.0/8", "hostBlock": 6, "interfaceBlock": 2 },
+        { "cidr": "fd10::/64", "hostBlock": 6, "interfaceBlock": 2 },
+    ]);
+    for (name, subnets) in [("small", small), ("wide", wide)] {
+        let network = json!({
+            "apiVersion": "multinic.fms.io/v1", "kind": "MultiNicNetwork", "metadata": { "name": name },
+            "spec": {
+                "subnets": subnets, "multiNICIPAM": true, "ipam": r#"{"type": "multi-nic-ipam"}"#,
+                "plugin": { "cniVersion": "1.0.0", "type": "macvlan", "args": { "mode": "bridge" } },
+            },
+        });
+        fs::write(lab.path(&format!("config/{name}.yaml")), network.to_string()).unwrap();
+    }
+}
+
+/// All of them, once the agent knows its NICs.
+pub(crate) fn read(lab: &Lab) -> Vec<Network> {
+    let own = ["small", "wide"].map(|name| Network { name: name.to_owned(), config: printed(lab, name) });
+    let ranges = json!([[{ "subnet": "172.20.0.0/16" }]]);
+    let other = json!({
+        "cniVersion": "1.0.0", "name": "other", "type": "multi-nic", "masters": ["nic1", "nic2"],
+        "plugin": { "type": "macvlan", "mode": "bridge" },
+        "ipam": { "type": "host-local", "dataDir": lab.path("host-local"), "ranges": ranges },
+    });
+    own.into_iter().chain([Network { name: "other".to_owned(), config: other }]).collect()
+}
+
+/// What `multi-nicd cni-config` prints, as a runtime hands it to the plugin.
+fn printed(lab: &Lab, network: &str) -> Value {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_multi-nicd"));
+    let output = command.args(["cni-config", network, "--config"]).arg(lab.path("config")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let list: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut config = list["plugins"][0].clone();
+    config.as_object_mut().unwrap().remove("capabilities");
+    (config["cniVersion"], config["name"]) = (list["cniVersion"].clone(), list["name"].clone());
+    config
+}
+
+/// Addresses that `host-local` holds.
+pub(crate) fn held_by_host_local(lab: &Lab) -> Vec<String> {
+    let folder = lab.path("host-local/other");
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = files.map(|file| file.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.parse::<std::net::IpAddr>().is_ok()).collect()
+}
