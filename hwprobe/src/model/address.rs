@@ -46,11 +46,6 @@ impl HwAddr {
     pub fn is_multicast(&self) -> bool {
         self.length == 6 && self.bytes[0] & 1 == 1
     }
-
-    /// The locally-administered bit of an Ethernet address.
-    pub fn is_local(&self) -> bool {
-        self.length == 6 && self.bytes[0] & 2 == 2
-    }
 }
 
 impl fmt::Display for HwAddr {
