@@ -142,7 +142,7 @@ pub fn protections(inventory: &Inventory) -> Vec<RememberedProtection> {
     inventory.node.uplink.protected.iter().filter_map(protection).collect()
 }
 
-fn captured(dir: &Path) -> Result<(RootedFiles, CapturedKernel<RootedFiles>), ProbeError> {
+fn captured(dir: &Path) -> Result<(RootedFiles, CapturedKernel), ProbeError> {
     let open = || {
         let wrong = |source| ProbeError::Tree { path: dir.display().to_string(), source };
         RootedFiles::captured(dir).map_err(wrong)

@@ -16,7 +16,7 @@ use crate::model::{Failure, Inventory, Nic};
 use crate::read::pci::{PciFunctions, keep};
 use crate::read::{self, devices::Device};
 use crate::settings::ProbeSettings;
-use crate::source::{Files, INVENTED_INDEX, Kernel};
+use crate::source::{Files, INVENTED_INDEX, Kernel, shared};
 
 pub use uplink::is_named;
 
@@ -29,7 +29,8 @@ pub(crate) fn inventory(files: &dyn Files, kernel: &dyn Kernel, settings: &Probe
     let node = read::node::node(files, &mut failures);
     let mut links = keep(kernel.links().map(Some), &mut failures).unwrap_or_default();
     failures.extend(kernel.unread_links());
-    links.sort_by_key(|link| link.index);
+    // The cached key: links are large to move.
+    links.sort_by_cached_key(|link| link.index);
     let mut functions = read::pci::functions(files);
     failures.append(&mut functions.failures);
     let gpus = std::mem::take(&mut functions.gpus);
@@ -37,7 +38,7 @@ pub(crate) fn inventory(files: &dyn Files, kernel: &dyn Kernel, settings: &Probe
 
     let lldp = files.list(LLDP).unwrap_or_default();
     let mut scan = Scan { files, kernel, links: &links, nics: Vec::new(), failures, lldp };
-    scan.hardware(&mut functions, &devices);
+    scan.hardware(functions.network, &devices);
     scan.virtual_links(&devices);
     scan.sort();
     scan.kernel_answers(settings);
@@ -67,15 +68,20 @@ pub(crate) fn inventory(files: &dyn Files, kernel: &dyn Kernel, settings: &Probe
 /// Finds the device behind each link. A function that carries a netdev is a network function whatever its
 /// class, and also when the bus folder of a partial tree does not list it.
 fn place_links(files: &dyn Files, links: &[Link], functions: &mut PciFunctions) -> BTreeMap<u32, Device> {
+    let behind = |links: &[Link]| -> Vec<_> {
+        links
+            .iter()
+            .filter_map(|link| Some((link.index, read::devices::behind(files, link, &functions.network)?)))
+            .collect()
+    };
     let mut devices = BTreeMap::new();
-    for link in links {
-        let Some(device) = read::devices::behind(files, link) else { continue };
+    for (index, device) in shared(links, |_, links| behind(links)) {
         if let Some((address, folder)) = &device.pci
             && !functions.network.contains_key(address)
         {
             functions.network.insert(*address, read::pci::function_at(files, *address, folder));
         }
-        devices.insert(link.index, device);
+        devices.insert(index, device);
     }
     devices
 }

@@ -15,6 +15,9 @@ use hwprobe::{Inventory, Nic, Probe, is_named};
 
 use args::{Args, Color, Command};
 
+/// Bytes that are printed at once; a pipe takes as many.
+const OUTPUT_BUFFER: usize = 64 * 1024;
+
 /// Parses, runs, turns errors into an exit code.
 pub(crate) fn run() -> ExitCode {
     match carry_out(&Args::parse()) {
@@ -55,8 +58,8 @@ fn carry_out(args: &Args) -> anyhow::Result<()> {
         Color::Never => false,
         Color::Auto => io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
     };
-    // Buffered: a large inventory has ten thousand lines.
-    let mut out = io::BufWriter::new(io::stdout().lock());
+    // Buffered: an inventory of a thousand NICs has a hundred thousand lines.
+    let mut out = io::BufWriter::with_capacity(OUTPUT_BUFFER, io::stdout().lock());
     if args.watch {
         if args.root.is_some() || args.replay.is_some() {
             bail!("--watch needs the running machine: leave out --root and --replay");

@@ -1,6 +1,8 @@
 //! What a person should look at.
 
-use crate::model::{Inventory, Nic, NicKind, Relation, SpeedMbps, UplinkBasis, Warning, WarningCode};
+use std::collections::BTreeMap;
+
+use crate::model::{HwAddr, Inventory, Nic, NicKind, Relation, SpeedMbps, UplinkBasis, Warning, WarningCode};
 
 /// All warnings, gravest first, then by NIC.
 pub(crate) fn warnings(inventory: &Inventory) -> Vec<Warning> {
@@ -146,17 +148,16 @@ fn siblings(nic: &Nic, nics: &[Nic], warn: &mut impl FnMut(WarningCode, String, 
 
 fn duplicate_macs(nics: &[Nic], found: &mut Vec<Warning>) {
     let own = |nic: &&Nic| nic.hardware && nic.kind != NicKind::Representor && nic.stacking.master.is_none();
-    let candidates: Vec<&Nic> =
-        nics.iter().filter(own).filter(|nic| nic.mac.is_some_and(|mac| !mac.is_zero())).collect();
-    for (at, nic) in candidates.iter().enumerate() {
-        let Some(twin) =
-            candidates.get(..at).and_then(|before| before.iter().find(|other| other.mac == nic.mac))
-        else {
+    let mut first: BTreeMap<HwAddr, &Nic> = BTreeMap::new();
+    for nic in nics.iter().filter(own) {
+        let Some(mac) = nic.mac.filter(|mac| !mac.is_zero()) else { continue };
+        let Some(twin) = first.get(&mac) else {
+            first.insert(mac, nic);
             continue;
         };
         // The two halves of a failover pair share their MAC on purpose.
         let pair = [nic, twin].iter().any(|nic| nic.bus.as_ref().is_some_and(|bus| bus.kind == "vmbus"));
-        if let Some(mac) = nic.mac.filter(|_| !pair) {
+        if !pair {
             let message = format!("{} has the MAC address {mac} too", twin.label());
             let fix = "give one of them another address: switches will send each frame to only one of them";
             found.push(Warning::new(WarningCode::DuplicateMac, Some(nic.id.clone()), message, fix));

@@ -48,12 +48,10 @@ fn find(table: &'static str, key: &std::fmt::Arguments<'_>) -> Option<&'static s
     while low < high {
         let middle = low + (high - low) / 2;
         let start = table.get(low..middle)?.rfind('\n').map_or(low, |newline| low + newline + 1);
-        let end = table.get(start..)?.find('\n').map_or(table.len(), |newline| start + newline);
-        let line = table.get(start..end)?;
-        let found = line.split(' ').next().unwrap_or_default();
-        match found.cmp(&key) {
-            std::cmp::Ordering::Equal => return line.get(key.len() + 1..),
-            std::cmp::Ordering::Less => low = (end + 1).min(high),
+        let line = table.get(start..)?;
+        match line.as_bytes().iter().take(key.len()).cmp(key.as_bytes()) {
+            std::cmp::Ordering::Equal => return line.get(key.len() + 1..)?.split('\n').next(),
+            std::cmp::Ordering::Less => low = line.find('\n').map_or(high, |newline| start + newline + 1),
             std::cmp::Ordering::Greater => high = start,
         }
     }

@@ -1,6 +1,8 @@
 //! Which device is behind a netdev: bus, folder, PCI function.
 
-use super::pci::folder_of_target;
+use std::collections::BTreeMap;
+
+use super::pci::{Function, folder_of_target};
 use crate::model::{Bus, PciAddress};
 use crate::source::Files;
 use netlink::route::Link;
@@ -14,10 +16,16 @@ pub(crate) struct Device {
     pub(crate) folder: String,
     /// The PCI function that it is, or that it hangs on (virtio, auxiliary).
     pub(crate) pci: Option<(PciAddress, String)>,
+    /// Number of the netdev among those of the device.
+    pub(crate) dev_port: Option<u32>,
 }
 
-/// Finds the device; `None` for links that software makes.
-pub(crate) fn behind(files: &dyn Files, link: &Link) -> Option<Device> {
+/// Finds the device; `None` for links that software makes. `functions` are those that are known already.
+pub(crate) fn behind(
+    files: &dyn Files,
+    link: &Link,
+    functions: &BTreeMap<PciAddress, Function>,
+) -> Option<Device> {
     // An IPoIB partition has its parent's device behind it, but is made by software.
     let child = link.kind.as_deref() == Some("ipoib") && link.lower.is_some_and(|lower| lower != link.index);
     if link.kind.as_deref().is_some_and(is_virtual_kind) || link.is_loopback() || child {
@@ -27,11 +35,12 @@ pub(crate) fn behind(files: &dyn Files, link: &Link) -> Option<Device> {
         // The link's own word is true in any namespace; sysfs shows that of its mounter.
         (Some(bus), Some(device)) => {
             let place = format!("sys/bus/{bus}/devices/{device}");
-            match files.read_link(&place) {
-                Ok(Some(target)) => folder_of_target(&target),
-                // A device that the bus does not show (any more) is a device all the same.
-                _ => folder_of_netdev(files, link).unwrap_or(place),
-            }
+            let pci = device.parse::<PciAddress>().ok().filter(|_| bus == "pci");
+            let known = pci.and_then(|pci| functions.get(&pci)).map(|function| function.folder.clone());
+            let linked = || Some(folder_of_target(&files.read_link(&place).ok()??));
+            let folder = known.or_else(linked).or_else(|| folder_of_netdev(files, link));
+            // A device that the bus does not show (any more) is a device all the same.
+            folder.unwrap_or(place)
         }
         _ => folder_of_netdev(files, link)?,
     };
@@ -46,7 +55,9 @@ pub(crate) fn behind(files: &dyn Files, link: &Link) -> Option<Device> {
     };
     let pci = function_of(&folder, &kind);
     let path = folder.strip_prefix("sys/").unwrap_or(&folder).to_owned();
-    Some(Device { bus: Bus::new(kind, device, path), folder, pci })
+    let dev_port = files.text(&format!("{folder}/net/{}/dev_port", link.name)).ok().flatten();
+    let dev_port = dev_port.and_then(|port| port.parse().ok());
+    Some(Device { bus: Bus::new(kind, device, path), folder, pci, dev_port })
 }
 
 /// The device's folder by that of the netdev; `None` for links without a device.

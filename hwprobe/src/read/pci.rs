@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::{Failure, Gpu, PciAddress, PciFunction, PciName, PcieLink, PcieSpeed};
 use crate::pci_names;
-use crate::source::{Files, shown, value};
+use crate::source::{Files, shared, shown, value};
 
 /// Every PCI function that matters to us, by address.
 #[derive(Debug, Default)]
@@ -26,6 +26,8 @@ pub(crate) struct Function {
     pub(crate) folder: String,
     /// The driver bound to it.
     pub(crate) driver: Option<String>,
+    /// The group that the IOMMU keeps apart, as its link says.
+    pub(crate) iommu_group: Result<Option<String>, Failure>,
     /// PCI host bridge above it.
     pub(crate) root: Option<String>,
     /// Bridges above it, nearest the root first.
@@ -41,10 +43,26 @@ pub(crate) fn functions(files: &dyn Files) -> PciFunctions {
         found.failures.push(failure);
         Vec::new()
     });
+    for read in shared(&names, |_, names| vec![functions_of(files, names)]) {
+        found.network.extend(read.network);
+        found.gpus.extend(read.gpus);
+        found.failures.extend(read.failures);
+    }
+    found
+}
+
+fn functions_of(files: &dyn Files, names: &[String]) -> PciFunctions {
+    let mut found = PciFunctions::default();
+    let near = files.near("sys/bus/pci/devices");
+    let bus = near.as_deref().unwrap_or(files);
     for name in names {
         let Ok(address) = name.parse::<PciAddress>() else { continue };
-        match files.read_link(&format!("sys/bus/pci/devices/{name}")) {
-            Ok(Some(target)) => add(files, address, &folder_of_target(&target), &mut found),
+        match bus.read_link(&format!("sys/bus/pci/devices/{name}")) {
+            Ok(Some(target)) => {
+                let folder = folder_of_target(&target);
+                let near = files.near(&folder);
+                add(near.as_deref().unwrap_or(files), address, &folder, &mut found);
+            }
             // A function that went away while we looked.
             Ok(None) => {}
             Err(failure) => found.failures.push(failure),
@@ -134,11 +152,14 @@ fn function(
         value(files, &format!("{folder}/revision"), |text| hex_id(text).map(|id| format!("{id:02x}"))),
         &mut failures,
     );
+    pci.driver_override =
+        text(files, &format!("{folder}/driver_override"), &mut failures).filter(|name| name != "(null)");
     let (root, path) = place(folder);
     Function {
         pci,
         folder: folder.to_owned(),
         driver: key("DRIVER").or_else(|| driver(files, folder)),
+        iommu_group: files.link_name(&format!("{folder}/iommu_group")),
         root,
         path,
         failures,
@@ -149,17 +170,14 @@ fn driver(files: &dyn Files, folder: &str) -> Option<String> {
     files.link_name(&format!("{folder}/driver")).ok().flatten()
 }
 
-/// Facts that only a PF or a NIC without SR-IOV has for itself: PCIe link, override.
+/// The PCIe link, which only a PF or a NIC without SR-IOV has for itself.
 pub(crate) fn read_link(files: &dyn Files, function: &mut Function) {
-    let folder = function.folder.clone();
-    let failures = &mut function.failures;
-    function.pci.link = pcie_link(files, &folder, "current");
-    function.pci.link_maximum = pcie_link(files, &folder, "max");
+    let folder = &function.folder;
+    function.pci.link = pcie_link(files, folder, "current");
+    function.pci.link_maximum = pcie_link(files, folder, "max");
     if let Some((above, _)) = folder.rsplit_once('/').filter(|(above, _)| is_pci_folder(above)) {
         function.pci.slot_maximum = pcie_link(files, above, "max");
     }
-    let forced = keep(files.text(&format!("{folder}/driver_override")), failures);
-    function.pci.driver_override = forced.filter(|name| name != "(null)");
 }
 
 /// Conventional PCI and hidden links say `Unknown` and width 0 or 255, or have no file.

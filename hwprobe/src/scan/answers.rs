@@ -116,12 +116,11 @@ impl Scan<'_> {
                 _ => (Vec::new(), Vec::new()),
             })
             .collect();
-        let kinds: BTreeMap<&str, Option<&str>> =
-            self.links.iter().map(|link| (link.name.as_str(), link.kind.as_deref())).collect();
         for (nic, (lower, upper)) in self.nics.iter_mut().zip(found) {
             (nic.stacking.lower, nic.stacking.upper) = (lower, upper);
             if let (Some(master), None) = (&nic.stacking.master, &nic.stacking.master_kind) {
-                nic.stacking.master_kind = kinds.get(master.as_str()).copied().flatten().map(str::to_owned);
+                let link = self.links.iter().find(|link| link.name == *master);
+                nic.stacking.master_kind = link.and_then(|link| link.kind.clone());
             }
         }
     }

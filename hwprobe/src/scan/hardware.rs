@@ -7,7 +7,7 @@ use netlink::route::Link;
 use super::kind::{bus_kind, function_kind, is_representor, virtual_kind};
 use super::{LLDP, Scan};
 use crate::model::{Bus, Driver, Failure, Nic, NicId, NicKind, PciAddress, RdmaDevice, VfOf};
-use crate::read::pci::{Function, PciFunctions, keep};
+use crate::read::pci::{Function, keep};
 use crate::read::{self, devices::Device};
 
 /// What a VF shares with its PF, being the same device.
@@ -20,7 +20,11 @@ struct OwnPf {
 
 impl Scan<'_> {
     /// NICs with a device behind them.
-    pub(super) fn hardware(&mut self, functions: &mut PciFunctions, devices: &BTreeMap<u32, Device>) {
+    pub(super) fn hardware(
+        &mut self,
+        functions: BTreeMap<PciAddress, Function>,
+        devices: &BTreeMap<u32, Device>,
+    ) {
         let rdma = read::rdma::devices(self.files, &mut self.failures);
         let mut on_function: BTreeMap<PciAddress, Vec<(&Link, &Device)>> = BTreeMap::new();
         let mut elsewhere: Vec<(&Link, &Device)> = Vec::new();
@@ -32,19 +36,19 @@ impl Scan<'_> {
             }
         }
         let mut vf_of: BTreeMap<PciAddress, OwnPf> = BTreeMap::new();
-        for (address, function) in &mut functions.network {
-            let netdevs = on_function.remove(address).unwrap_or_default();
-            let pf = vf_of.get(address);
+        for (address, function) in functions {
+            let netdevs = on_function.remove(&address).unwrap_or_default();
+            let pf = vf_of.get(&address);
             let own_rdma = rdma.get(&function.folder).cloned().unwrap_or_default();
-            let nics = self.function(function, &netdevs, pf, own_rdma);
-            for nic in &nics {
+            let before = self.nics.len();
+            self.function(function, &netdevs, pf, own_rdma);
+            for nic in self.nics.iter().skip(before) {
                 for vf in nic.sriov.iter().flat_map(|sriov| &sriov.vfs) {
                     let (numa_node, local_cpus) = (nic.numa_node, nic.local_cpus.clone());
-                    let pf = OwnPf { address: *address, index: vf.index, numa_node, local_cpus };
+                    let pf = OwnPf { address, index: vf.index, numa_node, local_cpus };
                     vf.pci.map(|pci| vf_of.insert(pci, pf));
                 }
             }
-            self.nics.extend(nics);
         }
         self.link_vfs(&vf_of);
         let mut seen = BTreeSet::new();
@@ -54,67 +58,63 @@ impl Scan<'_> {
         }
     }
 
-    /// The NICs of one PCI function: one without a netdev, or one per netdev.
+    /// Adds the NICs of one PCI function: one without a netdev, or one per netdev.
     fn function(
         &mut self,
-        function: &mut Function,
+        mut function: Function,
         netdevs: &[(&Link, &Device)],
         pf: Option<&OwnPf>,
         rdma: Vec<RdmaDevice>,
-    ) -> Vec<Nic> {
+    ) {
         let mut base = Nic::new(NicId::new(function.pci.address.to_string()), NicKind::Physical);
         let mut sriov = None;
+        let near = pf.is_none().then(|| self.files.near(&function.folder)).flatten();
+        let files = near.as_deref().unwrap_or(self.files);
         if pf.is_none() {
-            read::pci::read_link(self.files, function);
-            base.resources.msix_vectors = read::pci::read_config(self.files, function);
+            read::pci::read_link(files, &mut function);
+            base.resources.msix_vectors = read::pci::read_config(files, &mut function);
+            let (folder, failures) = (&function.folder, &mut function.failures);
             function.pci.vpd =
-                keep(self.files.read(&format!("{}/vpd", function.folder)), &mut function.failures)
-                    .and_then(|data| read::vpd::parse(&data));
-            sriov = read::sriov::read(self.files, &function.folder, &mut function.failures);
-            base.vf =
-                keep(self.files.link_name(&format!("{}/physfn", function.folder)), &mut function.failures)
-                    .map(|pf| VfOf::new(NicId::new(pf), None));
-        } else {
-            let forced = keep(
-                self.files.text(&format!("{}/driver_override", function.folder)),
-                &mut function.failures,
-            );
-            function.pci.driver_override = forced.filter(|name| name != "(null)");
+                keep(files.read(&format!("{folder}/vpd")), failures).and_then(|data| read::vpd::parse(&data));
+            sriov = read::sriov::read(files, folder, failures);
+            base.vf = keep(files.link_name(&format!("{folder}/physfn")), failures)
+                .map(|pf| VfOf::new(NicId::new(pf), None));
         }
         if let Some(pf) = pf {
             base.vf = Some(VfOf::new(NicId::new(pf.address.to_string()), Some(pf.index)));
         }
-        base.kind = function_kind(function, base.vf.is_some());
+        base.kind = function_kind(&function, base.vf.is_some());
         base.hardware = true;
         base.generation.device = self.files.inode(&function.folder);
         base.bus = Some(bus_of(&function.folder));
-        base.pci = Some(function.pci.clone());
-        base.driver = function.driver.clone().map(named_driver);
-        let folder = function.folder.clone();
+        base.pci = Some(function.pci);
+        base.driver = function.driver.map(named_driver);
+        let folder = &function.folder;
         (base.numa_node, base.local_cpus) = match pf {
             Some(pf) => (pf.numa_node, pf.local_cpus.clone()),
             None => (
-                read::pci::numa_node(self.files, &folder, &mut function.failures),
-                keep(self.files.text(&format!("{folder}/local_cpulist")), &mut function.failures),
+                read::pci::numa_node(files, folder, &mut function.failures),
+                keep(files.text(&format!("{folder}/local_cpulist")), &mut function.failures),
             ),
         };
         base.iommu_group =
-            keep(self.files.link_name(&format!("{}/iommu_group", function.folder)), &mut function.failures)
-                .and_then(|group| group.parse().ok());
-        base.pci_root = function.root.clone();
-        base.pci_path = function.path.clone();
-        base.failures = std::mem::take(&mut function.failures);
+            keep(function.iommu_group, &mut function.failures).and_then(|group| group.parse().ok());
+        base.pci_root = function.root;
+        base.pci_path = function.path;
+        base.failures = function.failures;
         if netdevs.is_empty() {
             base.sriov = sriov;
             base.rdma = rdma;
-            return vec![base];
+            self.nics.push(base);
+            return;
         }
         let main = main_netdev(netdevs);
         let mut ids = BTreeSet::new();
-        let mut nics = Vec::new();
-        for (at, (link, device)) in netdevs.iter().enumerate() {
-            let mut nic = base.clone();
-            self.netdev(&mut nic, link);
+        let id = base.id.clone();
+        // The last one is no copy: most functions have one netdev.
+        let bases = std::iter::repeat_n(base, netdevs.len());
+        for (at, ((link, device), mut nic)) in netdevs.iter().zip(bases).enumerate() {
+            self.netdev(&mut nic, link, Some(device));
             if device.bus.kind != "pci" {
                 // virtio and auxiliary devices have a driver of their own above the function's.
                 nic.bus = Some(device.bus.clone());
@@ -131,19 +131,18 @@ impl Scan<'_> {
                 nic.sriov = sriov.clone();
                 read::sriov::apply_link(&mut nic.sriov, &link.vfs);
             } else {
-                nic.id = suffixed(&base.id, &nic, device);
+                nic.id = suffixed(&id, &nic, device);
                 (nic.vf, nic.failures) = (None, Vec::new());
             }
             if !ids.insert(nic.id.clone()) {
-                nic.id = NicId::new(format!("{}-{}", base.id, link.name));
+                nic.id = NicId::new(format!("{id}-{}", link.name));
             }
             // An RDMA device belongs to all ports of its function but not to representors or sub-functions.
             if nic.kind != NicKind::Representor && nic.kind != NicKind::SubFunction {
                 nic.rdma = rdma.clone();
             }
-            nics.push(nic);
+            self.nics.push(nic);
         }
-        nics
     }
 
     /// VFs come after their PF in address order, but not always: tell those that came before.
@@ -179,7 +178,7 @@ impl Scan<'_> {
         let mut numa_failures = Vec::new();
         nic.numa_node = read::pci::numa_node(self.files, &device.folder, &mut numa_failures);
         nic.rdma = rdma.cloned().unwrap_or_default();
-        self.netdev(&mut nic, link);
+        self.netdev(&mut nic, link, Some(device));
         if is_representor(link) {
             nic.kind = NicKind::Representor;
         } else {
@@ -204,20 +203,17 @@ impl Scan<'_> {
     pub(super) fn virtual_links(&mut self, devices: &BTreeMap<u32, Device>) {
         for link in self.links.iter().filter(|link| !devices.contains_key(&link.index)) {
             let mut nic = Nic::new(NicId::new(format!("virtual-{}", link.name)), virtual_kind(link));
-            self.netdev(&mut nic, link);
+            self.netdev(&mut nic, link, None);
             self.nics.push(nic);
         }
     }
 
-    /// What the link message and the netdev's folder say.
-    fn netdev(&self, nic: &mut Nic, link: &Link) {
+    /// What the link message says, and of a device's netdev also its folder and the LLDP daemon.
+    fn netdev(&self, nic: &mut Nic, link: &Link, device: Option<&Device>) {
         read::netdev::apply_link(nic, link, &|index| self.name_of(index));
-        if !nic.hardware {
-            return;
-        }
-        let port = self.files.text(&format!("sys/class/net/{}/dev_port", link.name)).ok().flatten();
+        let Some(device) = device else { return };
         if let Some(facts) = &mut nic.link {
-            facts.dev_port = port.and_then(|port| port.parse().ok());
+            facts.dev_port = device.dev_port;
         }
         let index = link.index.to_string();
         if self.lldp.contains(&index) {

@@ -18,8 +18,10 @@ pub(super) fn is_representor(link: &Link) -> bool {
 
 /// Kind of a PCI function by its ids: the driver may be another one, or none.
 pub(super) fn function_kind(function: &Function, is_vf: bool) -> NicKind {
-    let id = |name: &Option<PciName>| name.as_ref().map(|name| name.id.clone()).unwrap_or_default();
-    match (id(&function.pci.vendor).as_str(), id(&function.pci.device).as_str()) {
+    fn id(name: &Option<PciName>) -> &str {
+        name.as_ref().map_or("", |name| &name.id)
+    }
+    match (id(&function.pci.vendor), id(&function.pci.device)) {
         _ if is_vf => NicKind::VirtualFunction,
         // virtio, vmxnet3, ENA and EFA, gVNIC, MANA: made by a hypervisor.
         ("1af4", _)

@@ -6,16 +6,18 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Mutex;
 
 use netlink::ethtool::Answers;
 use netlink::route::{Address, Link, Route, RouteHop};
 
 use super::files::Files;
 use super::kernel::{Answer, DevlinkAnswers, ForeignNamespace, Kernel, Origin, VfioHolder};
+use super::shares::locked;
 use crate::model::Failure;
 
 /// Answers by path.
-type Kept<T> = RefCell<BTreeMap<String, T>>;
+type Kept<T> = Mutex<BTreeMap<String, T>>;
 
 /// Files that are read once.
 pub(crate) struct CachedFiles<F> {
@@ -31,47 +33,47 @@ impl<F: Files> CachedFiles<F> {
     pub(crate) fn new(inner: F) -> Self {
         Self {
             inner,
-            read: RefCell::default(),
-            links: RefCell::default(),
-            lists: RefCell::default(),
-            inodes: RefCell::default(),
+            read: Mutex::default(),
+            links: Mutex::default(),
+            lists: Mutex::default(),
+            inodes: Mutex::default(),
         }
     }
 
     /// Forgets everything.
     pub(crate) fn forget(&self) {
-        self.read.borrow_mut().clear();
-        self.links.borrow_mut().clear();
-        self.lists.borrow_mut().clear();
-        self.inodes.borrow_mut().clear();
+        locked(&self.read).clear();
+        locked(&self.links).clear();
+        locked(&self.lists).clear();
+        locked(&self.inodes).clear();
     }
 
     /// Forgets what was read below a device's folder, and which devices there are: one came, went or was
     /// bound anew.
     pub(crate) fn forget_device(&self, folder: &str) {
         self.forget_netdevs();
-        self.read.borrow_mut().retain(|path, _| !path.starts_with(folder));
-        self.links.borrow_mut().clear();
-        self.lists.borrow_mut().clear();
-        self.inodes.borrow_mut().clear();
+        locked(&self.read).retain(|path, _| !path.starts_with(folder));
+        locked(&self.links).clear();
+        locked(&self.lists).clear();
+        locked(&self.inodes).clear();
     }
 
     /// Forgets what was read of netdevs by name: names move from one to another.
     pub(crate) fn forget_netdevs(&self) {
         for path in ["sys/class/net", "run/"] {
-            self.read.borrow_mut().retain(|kept, _| !kept.starts_with(path));
-            self.links.borrow_mut().retain(|kept, _| !kept.starts_with(path));
-            self.lists.borrow_mut().retain(|kept, _| !kept.starts_with(path));
+            locked(&self.read).retain(|kept, _| !kept.starts_with(path));
+            locked(&self.links).retain(|kept, _| !kept.starts_with(path));
+            locked(&self.lists).retain(|kept, _| !kept.starts_with(path));
         }
     }
 }
 
 fn keep<T: Clone>(cache: &Kept<T>, path: &str, ask: impl FnOnce() -> T) -> T {
-    if let Some(kept) = cache.borrow().get(path) {
+    if let Some(kept) = locked(cache).get(path) {
         return kept.clone();
     }
     let answer = ask();
-    cache.borrow_mut().insert(path.to_owned(), answer.clone());
+    locked(cache).insert(path.to_owned(), answer.clone());
     answer
 }
 

@@ -8,57 +8,26 @@ use netlink::LinkAddress;
 use netlink::ethtool::{Answers, Duplex, LinkModes};
 use netlink::route::{Address, Link, NextHop, OperState, Route, RouteHop, Vlan};
 
-use super::files::{Files, value};
+use super::files::{Files, RootedFiles};
 use super::kernel::{Answer, DevlinkAnswers, ForeignNamespace, Kernel, Origin, VfioHolder};
+use super::shares::shared;
 use crate::model::Failure;
-use crate::read::pci::folder_of_target;
+use crate::read::pci::{folder_of_target, is_pci_folder};
 
 /// The first link index of those that stand for an unknown one: the kernel's are positive `int`s.
 pub(crate) const INVENTED_INDEX: u32 = 1 << 31;
 
 /// A machine of which only files are left.
-pub(crate) struct CapturedKernel<F> {
-    files: F,
-    /// Folders of the netdevs by index, as [`Kernel::links`] found them.
-    folders: RefCell<BTreeMap<u32, Netdev>>,
+pub(crate) struct CapturedKernel {
+    files: RootedFiles,
+    /// Speed and duplex by index of the netdevs that know them, as [`Kernel::links`] found them.
+    modes: RefCell<BTreeMap<u32, LinkModes>>,
 }
 
-/// The folder of a netdev, its links resolved, and what is in it: opening what is not there is half the cost
-/// of reading a thousand of them.
-#[derive(Debug, Clone)]
-struct Netdev {
-    folder: String,
-    names: Vec<String>,
-}
-
-impl Netdev {
-    fn open(files: &impl Files, name: &str) -> Self {
-        let place = format!("sys/class/net/{name}");
-        let target = files.read_link(&place).ok().flatten();
-        let folder = target.map_or(place, |target| folder_of_target(&target));
-        let names = files.list(&folder).unwrap_or_default();
-        Self { folder, names }
-    }
-
-    /// Path of a file in it; `None` when there is no such file.
-    fn path(&self, file: &str) -> Option<String> {
-        let there = self.names.binary_search_by(|name| name.as_str().cmp(file)).is_ok();
-        there.then(|| format!("{}/{file}", self.folder))
-    }
-
-    fn text(&self, files: &impl Files, file: &str) -> Option<String> {
-        files.text(&self.path(file)?).ok().flatten()
-    }
-
-    fn number<T: std::str::FromStr>(&self, files: &impl Files, file: &str) -> Option<T> {
-        number(files, &self.path(file)?)
-    }
-}
-
-impl<F: Files + Sync> CapturedKernel<F> {
+impl CapturedKernel {
     /// Answers from `files`.
-    pub(crate) fn new(files: F) -> Self {
-        Self { files, folders: RefCell::default() }
+    pub(crate) fn new(files: RootedFiles) -> Self {
+        Self { files, modes: RefCell::default() }
     }
 
     fn index_of(&self, name: &str) -> Option<u32> {
@@ -66,35 +35,39 @@ impl<F: Files + Sync> CapturedKernel<F> {
     }
 }
 
-fn index_of(files: &impl Files, name: &str) -> Option<u32> {
-    number(files, &format!("sys/class/net/{name}/ifindex"))
+fn index_of(files: &dyn Files, name: &str) -> Option<u32> {
+    files.text(&format!("sys/class/net/{name}/ifindex")).ok()??.parse().ok()
 }
 
-/// The links of these names, in their order. A thousand of them are twenty thousand files: as many threads read
-/// as there are processors.
-fn links_of<F: Files + Sync>(files: &F, names: &[String]) -> Vec<(Link, Netdev)> {
+/// The links of these names, in their order. A thousand of them are twenty thousand files.
+fn links_of(files: &dyn Files, names: &[String]) -> Vec<(Link, Option<LinkModes>)> {
     // A partial tree may lack `ifindex`; then a number that no kernel gives tells the links apart.
-    let read = |start: usize, names: &[String]| -> Vec<(Link, Netdev)> {
-        let fallback = |at: usize| INVENTED_INDEX + (start + at) as u32;
-        names.iter().enumerate().map(|(at, name)| link_of(files, name, fallback(at))).collect()
-    };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
-    let share = names.len().div_ceil(threads).max(64);
-    std::thread::scope(|scope| {
-        let parts = names.chunks(share).enumerate();
-        let running: Vec<_> = parts.map(|(at, part)| scope.spawn(move || read(at * share, part))).collect();
-        // A reader that failed has nothing to give; the machine's other links are there.
-        running.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
+    let fallback = |at: usize| INVENTED_INDEX + at as u32;
+    shared(names, |start, names| {
+        let near = files.near("sys/class/net");
+        let files = near.as_deref().unwrap_or(files);
+        names.iter().enumerate().map(|(at, name)| link_of(files, name, fallback(start + at))).collect()
     })
 }
 
-/// A link and its folder; `fallback` is its index where the tree does not tell.
-fn link_of(files: &impl Files, name: &str, fallback: u32) -> (Link, Netdev) {
-    let netdev = Netdev::open(files, name);
-    let text = |file: &str| netdev.text(files, file);
-    let num = |file: &str| netdev.number::<u32>(files, file);
+/// A link, and its speed and duplex if it knows them; `fallback` is its index where the tree does not tell.
+fn link_of(files: &dyn Files, name: &str, fallback: u32) -> (Link, Option<LinkModes>) {
+    let place = format!("sys/class/net/{name}");
+    let target = files.read_link(&place).ok().flatten();
+    let folder = target.map_or(place, |target| folder_of_target(&target));
+    let near = files.near(&folder);
+    let files = near.as_deref().unwrap_or(files);
+    // What is not there is not asked for: that would be half the cost of reading a thousand links.
+    let names = files.list(&folder).unwrap_or_default();
+    let has = |file: &str| names.binary_search_by(|name| name.as_str().cmp(file)).is_ok();
+    let path = |file: &str| has(file).then(|| format!("{folder}/{file}"));
+    let text = |file: &str| files.text(&path(file)?).ok().flatten();
+    let num = |file: &str| text(file)?.parse::<u32>().ok();
     let bytes = |file: &str| text(file)?.parse::<LinkAddress>().ok();
     let mut link = Link::default();
+    let device = folder.strip_suffix(&format!("/net/{name}")).filter(|device| is_pci_folder(device));
+    link.parent_bus = device.map(|_| "pci".to_owned());
+    link.parent_device = device.and_then(|device| device.rsplit('/').next()).map(str::to_owned);
     let uevent = text("uevent").unwrap_or_default();
     let said = |key: &str| uevent.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
     let index = said("IFINDEX").and_then(|index| index.parse().ok());
@@ -116,25 +89,39 @@ fn link_of(files: &impl Files, name: &str, fallback: u32) -> (Link, Netdev) {
     link.phys_port_id = text("phys_port_id").and_then(|hex| bytes_of(&hex));
     link.phys_port_name = text("phys_port_name");
     link.phys_switch_id = text("phys_switch_id").and_then(|hex| bytes_of(&hex));
-    let master = netdev.path("master").and_then(|path| files.link_name(&path).ok().flatten());
+    let master = path("master").and_then(|path| files.link_name(&path).ok().flatten());
     link.master = master.and_then(|name| index_of(files, &name));
     link.lower = num("iflink").filter(|lower| *lower != link.index && *lower != 0);
-    let queues = netdev.path("queues").and_then(|path| files.list(&path).ok()).unwrap_or_default();
+    let queues = path("queues").and_then(|path| files.list(&path).ok()).unwrap_or_default();
     let count = |prefix| {
         Some(queues.iter().filter(|name| name.starts_with(prefix)).count() as u32).filter(|n| *n > 0)
     };
     (link.tx_queues, link.rx_queues) = (count("tx-"), count("rx-"));
-    kind_details(files, &netdev, &mut link);
-    (link, netdev)
-}
-
-/// What tells a virtual link's kind where there is no `DEVTYPE`.
-fn kind_details(files: &impl Files, netdev: &Netdev, link: &mut Link) {
-    const FILES: [(&str, &str); 3] = [("bonding", "bond"), ("bridge", "bridge"), ("tun_flags", "tun")];
+    // What tells a virtual link's kind where there is no `DEVTYPE`.
+    const KINDS: [(&str, &str); 3] = [("bonding", "bond"), ("bridge", "bridge"), ("tun_flags", "tun")];
     if link.kind.is_none() {
-        let kind = FILES.iter().find(|(file, _)| netdev.path(file).is_some());
+        let kind = KINDS.iter().find(|(file, _)| has(file));
         link.kind = kind.map(|(_, kind)| (*kind).to_owned());
     }
+    vlan_details(files, &mut link);
+    let modes = modes_of(num("speed"), text("duplex"));
+    (link, modes)
+}
+
+/// Speed and duplex as ethtool would tell them; `None` when neither is known.
+fn modes_of(speed: Option<u32>, duplex: Option<String>) -> Option<LinkModes> {
+    let mut modes = LinkModes::default();
+    modes.speed = speed.filter(|speed| !matches!(*speed, 0 | u32::MAX));
+    modes.duplex = match duplex.as_deref() {
+        Some("full") => Some(Duplex::Full),
+        Some("half") => Some(Duplex::Half),
+        _ => None,
+    };
+    (modes != LinkModes::default()).then_some(modes)
+}
+
+/// The tag of a VLAN.
+fn vlan_details(files: &dyn Files, link: &mut Link) {
     // Only a link above another one can be a VLAN.
     if link.lower.is_none() {
         return;
@@ -166,11 +153,6 @@ fn running_flags(link: &Link) -> u32 {
     if link.carrier == Some(true) { state | LOWER_UP } else { state }
 }
 
-/// A number in a file; anything else is `None`.
-fn number<T: std::str::FromStr>(files: &(impl Files + ?Sized), path: &str) -> Option<T> {
-    value(files, path, |text| text.parse().ok()).ok().flatten()
-}
-
 /// Bytes of hexadecimal text, with or without colons.
 fn bytes_of(hex: &str) -> Option<LinkAddress> {
     let digits: Vec<char> = hex.chars().filter(|c| *c != ':').collect();
@@ -183,20 +165,19 @@ fn bytes_of(hex: &str) -> Option<LinkAddress> {
         .map(LinkAddress::new)
 }
 
-impl<F: Files + Sync> Kernel for CapturedKernel<F> {
+impl Kernel for CapturedKernel {
     fn origin(&self) -> Origin {
         Origin::Sysfs
     }
 
     fn links(&self) -> Answer<Vec<Link>> {
-        self.folders.borrow_mut().clear();
+        self.modes.borrow_mut().clear();
         let mut names = self.files.list("sys/class/net")?;
         // A file of the bonding driver lies among the links.
         names.retain(|name| name != "bonding_masters");
-        let found = links_of(&self.files, &names);
-        let mut folders = self.folders.borrow_mut();
-        let links = found.into_iter().map(|(link, netdev)| {
-            folders.insert(link.index, netdev);
+        let mut all = self.modes.borrow_mut();
+        let links = links_of(&self.files, &names).into_iter().map(|(link, modes)| {
+            modes.map(|modes| all.insert(link.index, modes));
             link
         });
         Ok(links.collect())
@@ -228,24 +209,13 @@ impl<F: Files + Sync> Kernel for CapturedKernel<F> {
     }
 
     fn ethtool(&self, indexes: &[u32]) -> Answer<BTreeMap<u32, Answers>> {
-        let mut found = BTreeMap::new();
-        for (index, netdev) in self.folders.borrow().iter().filter(|(index, _)| indexes.contains(index)) {
-            let speed = netdev.number::<i64>(&self.files, "speed");
-            let duplex = netdev.text(&self.files, "duplex");
-            let mut modes = LinkModes::default();
-            modes.speed = speed
-                .and_then(|speed| u32::try_from(speed).ok())
-                .filter(|speed| !matches!(*speed, 0 | u32::MAX));
-            modes.duplex = match duplex.as_deref() {
-                Some("full") => Some(Duplex::Full),
-                Some("half") => Some(Duplex::Half),
-                _ => None,
-            };
+        let all = self.modes.borrow();
+        let answers = |index: &u32| {
             let mut answers = Answers::default();
-            answers.link_modes = Some(modes);
-            found.insert(*index, answers);
-        }
-        Ok(found)
+            answers.link_modes = Some(all.get(index)?.clone());
+            Some((*index, answers))
+        };
+        Ok(indexes.iter().filter_map(answers).collect())
     }
 
     fn module_identity(&self, _index: u32) -> Answer<Option<Vec<u8>>> {

@@ -10,8 +10,10 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
+use nix::sys::stat::Mode;
 
 use crate::model::Failure;
 
@@ -21,8 +23,8 @@ pub(crate) const READ_LIMIT: usize = 64 * 1024;
 /// The size of a memory page: the most that sysfs gives of a text attribute.
 const PAGE: usize = 4096;
 
-/// Reads files of a machine.
-pub(crate) trait Files {
+/// Reads files of a machine, on several threads at once.
+pub(crate) trait Files: Sync {
     /// The content of a file.
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, Failure>;
 
@@ -35,18 +37,27 @@ pub(crate) trait Files {
     /// The number that the file system gave a folder when it was made.
     fn inode(&self, path: &str) -> Option<u64>;
 
+    /// The same files for reading many of one folder, where that costs less: the way to it is walked once.
+    fn near(&self, _folder: &str) -> Option<Box<dyn Files + '_>> {
+        None
+    }
+
     /// The content of a file as text without the white space around it; empty text is `None`.
     fn text(&self, path: &str) -> Result<Option<String>, Failure> {
-        let bytes = self.read(path)?;
-        Ok(bytes
-            .map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned())
-            .filter(|text| !text.is_empty()))
+        Ok(self.read(path)?.as_deref().and_then(text_of))
     }
 
     /// The last part of a symbolic link's target.
     fn link_name(&self, path: &str) -> Result<Option<String>, Failure> {
         Ok(self.read_link(path)?.and_then(|target| target.rsplit('/').next().map(str::to_owned)))
     }
+}
+
+/// Text without the white space around it; empty text is `None`.
+fn text_of(bytes: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// The content of a file, parsed. Content that does not parse is a failure.
@@ -76,6 +87,7 @@ pub(crate) fn is_absent(errno: i32) -> bool {
         Errno::from_raw(errno),
         Errno::ENOENT
             | Errno::ENOTDIR
+            | Errno::EISDIR
             | Errno::ENODEV
             | Errno::ENXIO
             | Errno::EINVAL
@@ -84,6 +96,15 @@ pub(crate) fn is_absent(errno: i32) -> bool {
             | Errno::EXDEV
     )
 }
+
+/// How a file is opened: a FIFO in a captured tree must not block.
+const FILE: OFlag = OFlag::O_RDONLY.union(OFlag::O_CLOEXEC).union(OFlag::O_NONBLOCK);
+
+/// How a folder is opened.
+const FOLDER: OFlag = FILE.union(OFlag::O_DIRECTORY);
+
+/// How a link itself is opened; `openat2` refuses this together with `O_NONBLOCK`.
+const LINK: OFlag = OFlag::O_PATH.union(OFlag::O_CLOEXEC).union(OFlag::O_NOFOLLOW);
 
 /// Real files: the machine's own, or a tree that was captured from another one.
 #[derive(Debug)]
@@ -119,35 +140,29 @@ impl RootedFiles {
         Ok(Self { roots: Roots::Sys(File::open(dir)?) })
     }
 
-    fn open(&self, path: &str, flags: OFlag) -> io::Result<Option<File>> {
-        let mut flags = flags | OFlag::O_CLOEXEC;
-        // A FIFO in a captured tree must not block; `openat2` refuses the flag together with `O_PATH`.
-        if !flags.contains(OFlag::O_PATH) {
-            flags |= OFlag::O_NONBLOCK;
-        }
+    fn open(&self, path: &str, flags: OFlag) -> io::Result<File> {
         let within = |root: &File, path: &str| {
-            openat2(root.as_fd(), path, OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_IN_ROOT))
+            let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_IN_ROOT);
+            openat2(root.as_fd(), path, how)
         };
         let opened = match &self.roots {
-            Roots::Live => nix::fcntl::open(&live_path(path), flags, nix::sys::stat::Mode::empty()),
+            Roots::Live => nix::fcntl::open(&live_path(path), flags, Mode::empty()),
             Roots::Machine(root) => within(root, path),
-            Roots::Sys(root) => match path.strip_prefix("sys/") {
-                Some(path) => within(root, path),
-                None => return Ok(None),
-            },
+            Roots::Sys(root) => {
+                path.strip_prefix("sys/").map_or(Err(Errno::ENOENT), |path| within(root, path))
+            }
         };
-        match opened {
-            Ok(fd) => Ok(Some(File::from(fd))),
-            Err(errno) if is_absent(errno as i32) => Ok(None),
-            Err(errno) => Err(errno.into()),
-        }
+        Ok(File::from(opened?))
     }
 }
 
 /// Reads a file to its end, [`READ_LIMIT`] at most. sysfs gives the whole of a text attribute in one read, so
 /// there a short one is the end: half of the system calls of a probe.
-fn read_whole(file: &mut File, one_piece: bool, content: &mut Vec<u8>) -> io::Result<()> {
+fn read_whole(mut file: File, path: &str) -> io::Result<Vec<u8>> {
+    let one_piece = path.starts_with("sys/");
     let mut page = [0; PAGE];
+    // No more room than is needed: most files are a few bytes long, and a thousand NICs have many.
+    let mut content = Vec::new();
     while content.len() < READ_LIMIT {
         let count = match file.read(&mut page) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -159,7 +174,35 @@ fn read_whole(file: &mut File, one_piece: bool, content: &mut Vec<u8>) -> io::Re
         }
     }
     content.truncate(READ_LIMIT);
-    Ok(())
+    Ok(content)
+}
+
+/// Names in an open folder, sorted.
+fn names_in(folder: File) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    // By value: by reference it would be set to its beginning again.
+    for entry in Dir::from_fd(folder.into())? {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(errno) if is_absent(errno as i32) => break,
+            Err(errno) => return Err(errno.into()),
+        };
+        let name = entry.file_name().to_string_lossy();
+        if name != "." && name != ".." {
+            names.push(name.into_owned());
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// The system's answer for a path; none when it says "not there" or "not now".
+fn told<T>(path: &str, answer: io::Result<T>) -> Result<Option<T>, Failure> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.raw_os_error().is_some_and(is_absent) => Ok(None),
+        Err(error) => Err(Failure { source: shown(path), error: reason(&error) }),
+    }
 }
 
 fn live_path(path: &str) -> PathBuf {
@@ -171,56 +214,29 @@ fn live_path(path: &str) -> PathBuf {
 
 impl Files for RootedFiles {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, Failure> {
-        let failure = |error: io::Error| Failure { source: shown(path), error: reason(&error) };
-        let Some(mut file) = self.open(path, OFlag::O_RDONLY).map_err(failure)? else { return Ok(None) };
-        let mut content = Vec::with_capacity(PAGE);
-        match read_whole(&mut file, path.starts_with("sys/"), &mut content) {
-            Ok(()) => {
-                content.shrink_to_fit();
-                Ok(Some(content))
-            }
-            Err(error) if error.raw_os_error().is_some_and(is_absent) => Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::IsADirectory => Ok(None),
-            Err(error) => Err(failure(error)),
-        }
+        told(path, self.open(path, FILE).and_then(|file| read_whole(file, path)))
     }
 
     fn read_link(&self, path: &str) -> Result<Option<String>, Failure> {
         let target = match &self.roots {
-            Roots::Live => nix::fcntl::readlink(&live_path(path)),
-            _ => match self.open(path, OFlag::O_PATH | OFlag::O_NOFOLLOW) {
-                Ok(Some(link)) => readlinkat(&link, ""),
-                Ok(None) => return Ok(None),
-                Err(error) => return Err(Failure { source: shown(path), error: reason(&error) }),
-            },
+            Roots::Live => nix::fcntl::readlink(&live_path(path)).map_err(io::Error::from),
+            _ => self.open(path, LINK).and_then(|link| Ok(readlinkat(&link, "")?)),
         };
-        match target {
-            Ok(target) => Ok(Some(target.to_string_lossy().into_owned())),
-            Err(errno) if is_absent(errno as i32) => Ok(None),
-            Err(errno) => Err(Failure { source: shown(path), error: reason(&errno.into()) }),
-        }
+        Ok(told(path, target)?.map(|target| target.to_string_lossy().into_owned()))
     }
 
     fn list(&self, path: &str) -> Result<Vec<String>, Failure> {
-        let failure = |error: io::Error| Failure { source: shown(path), error: reason(&error) };
-        let Some(folder) = self.open(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY).map_err(failure)? else {
-            return Ok(Vec::new());
-        };
-        let mut folder = nix::dir::Dir::from_fd(folder.into()).map_err(|errno| failure(errno.into()))?;
-        let mut names = Vec::new();
-        for entry in folder.iter() {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(errno) if is_absent(errno as i32) => break,
-                Err(errno) => return Err(failure(errno.into())),
-            };
-            let name = entry.file_name().to_string_lossy();
-            if name != "." && name != ".." {
-                names.push(name.into_owned());
+        Ok(told(path, self.open(path, FOLDER).and_then(names_in))?.unwrap_or_default())
+    }
+
+    fn near(&self, folder: &str) -> Option<Box<dyn Files + '_>> {
+        match &self.roots {
+            Roots::Live => None,
+            _ => {
+                let open = self.open(folder, FOLDER).ok()?;
+                Some(Box::new(OpenFolder { files: self, path: folder.to_owned(), folder: open }))
             }
         }
-        names.sort_unstable();
-        Ok(names)
     }
 
     fn inode(&self, path: &str) -> Option<u64> {
@@ -229,6 +245,57 @@ impl Files for RootedFiles {
             // The number of a copied folder says nothing about the device.
             _ => None,
         }
+    }
+}
+
+/// A folder of a captured tree that stays open: the way to it is walked once for all that lies in it.
+struct OpenFolder<'a> {
+    files: &'a RootedFiles,
+    path: String,
+    folder: File,
+}
+
+impl OpenFolder<'_> {
+    /// The name in this folder that a path stands for.
+    fn name<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let name = path.strip_prefix(&*self.path)?.strip_prefix('/')?;
+        (!name.contains('/') && name != "..").then_some(name)
+    }
+}
+
+impl Files for OpenFolder<'_> {
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, Failure> {
+        let Some(name) = self.name(path) else { return self.files.read(path) };
+        match openat(&self.folder, name, FILE | OFlag::O_NOFOLLOW, Mode::empty()) {
+            // A link: where it leads is followed within the root.
+            Err(Errno::ELOOP) => self.files.read(path),
+            opened => told(path, opened.map_err(io::Error::from).and_then(|fd| read_whole(fd.into(), path))),
+        }
+    }
+
+    fn read_link(&self, path: &str) -> Result<Option<String>, Failure> {
+        let Some(name) = self.name(path) else { return self.files.read_link(path) };
+        let target = told(path, readlinkat(&self.folder, name).map_err(io::Error::from))?;
+        Ok(target.map(|target| target.to_string_lossy().into_owned()))
+    }
+
+    fn list(&self, path: &str) -> Result<Vec<String>, Failure> {
+        let below = |name| openat(&self.folder, name, FOLDER | OFlag::O_NOFOLLOW, Mode::empty());
+        let folder = match self.name(path).map(below) {
+            Some(Ok(folder)) => Ok(File::from(folder)),
+            None if path == self.path => self.folder.try_clone(),
+            // Elsewhere, or a link.
+            _ => return self.files.list(path),
+        };
+        Ok(told(path, folder.and_then(names_in))?.unwrap_or_default())
+    }
+
+    fn inode(&self, path: &str) -> Option<u64> {
+        self.files.inode(path)
+    }
+
+    fn near(&self, folder: &str) -> Option<Box<dyn Files + '_>> {
+        self.files.near(folder)
     }
 }
 

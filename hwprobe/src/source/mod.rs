@@ -8,6 +8,7 @@ mod live;
 mod memory;
 mod namespaces;
 mod recording;
+mod shares;
 
 pub(crate) use cached::{CachedFiles, CachedKernel};
 pub(crate) use captured::{CapturedKernel, INVENTED_INDEX};
@@ -19,3 +20,4 @@ pub(crate) use kernel::{Kernel, RecordingKernel};
 pub(crate) use live::LiveKernel;
 pub use memory::FileTree;
 pub(crate) use recording::RecordingFiles;
+pub(crate) use shares::shared;

@@ -1,33 +1,34 @@
 //! Keeps all that a probe reads, so that a snapshot can answer the same questions.
 
-use std::cell::RefCell;
+use std::sync::Mutex;
 
 use super::files::Files;
 use super::memory::{FileTree, resolve};
+use super::shares::locked;
 use crate::model::Failure;
 
 /// Files that are read through to `inner` and kept.
 pub(crate) struct RecordingFiles<F> {
     inner: F,
-    tree: RefCell<FileTree>,
+    tree: Mutex<FileTree>,
 }
 
 impl<F: Files> RecordingFiles<F> {
     /// Records what is read of `inner`.
     pub(crate) fn new(inner: F) -> Self {
-        Self { inner, tree: RefCell::new(FileTree::default()) }
+        Self { inner, tree: Mutex::new(FileTree::default()) }
     }
 
     /// What was read so far.
     pub(crate) fn tree(&self) -> FileTree {
-        self.tree.borrow().clone()
+        locked(&self.tree).clone()
     }
 
     /// Where the path leads; each link on the way is kept.
     fn place(&self, path: &str, follow_last: bool) -> Option<String> {
         resolve(path, follow_last, |place| {
             let target = self.inner.read_link(place).ok().flatten()?;
-            self.tree.borrow_mut().links.insert(place.to_owned(), target.clone());
+            locked(&self.tree).links.insert(place.to_owned(), target.clone());
             Some(target)
         })
     }
@@ -39,7 +40,7 @@ impl<F: Files> RecordingFiles<F> {
         keep: impl FnOnce(&mut FileTree, String, &T),
     ) {
         let Some(place) = place else { return };
-        let mut tree = self.tree.borrow_mut();
+        let mut tree = locked(&self.tree);
         match answer {
             Ok(answer) => keep(&mut tree, place, answer),
             Err(failure) => {
@@ -83,7 +84,7 @@ impl<F: Files> Files for RecordingFiles<F> {
     fn inode(&self, path: &str) -> Option<u64> {
         let inode = self.inner.inode(path);
         if let (Some(inode), Some(place)) = (inode, self.place(path, true)) {
-            self.tree.borrow_mut().inodes.insert(place, inode);
+            locked(&self.tree).inodes.insert(place, inode);
         }
         inode
     }
