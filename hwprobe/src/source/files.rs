@@ -106,6 +106,9 @@ const FOLDER: OFlag = FILE.union(OFlag::O_DIRECTORY);
 /// How a link itself is opened; `openat2` refuses this together with `O_NONBLOCK`.
 const LINK: OFlag = OFlag::O_PATH.union(OFlag::O_CLOEXEC).union(OFlag::O_NOFOLLOW);
 
+/// A rename anywhere on the machine makes the kernel unsure of a `..` on the way; then it wants to be asked again.
+const MOST_TRIES: usize = 100;
+
 /// Real files: the machine's own, or a tree that was captured from another one.
 #[derive(Debug)]
 pub(crate) struct RootedFiles {
@@ -143,7 +146,8 @@ impl RootedFiles {
     fn open(&self, path: &str, flags: OFlag) -> io::Result<File> {
         let within = |root: &File, path: &str| {
             let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_IN_ROOT);
-            openat2(root.as_fd(), path, how)
+            let mut tries = (0..MOST_TRIES).map(|_| openat2(root.as_fd(), path, how));
+            tries.find(|opened| !matches!(opened, Err(Errno::EAGAIN))).unwrap_or(Err(Errno::EAGAIN))
         };
         let opened = match &self.roots {
             Roots::Live => nix::fcntl::open(&live_path(path), flags, Mode::empty()),
@@ -304,5 +308,42 @@ fn reason(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(errno) => format!("{} ({:?})", Errno::from_raw(errno).desc(), Errno::from_raw(errno)),
         None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    /// The kernel answers EAGAIN when it saw a rename while it went through `..`.
+    #[test]
+    fn renames_elsewhere_on_the_machine_hide_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |path: &str| dir.path().join(path);
+        std::fs::create_dir_all(at("sys/class/net")).unwrap();
+        std::fs::create_dir_all(at("sys/devices/net/eth0")).unwrap();
+        std::fs::write(at("sys/devices/net/eth0/mtu"), "1500\n").unwrap();
+        std::os::unix::fs::symlink("../../devices/net/eth0", at("sys/class/net/eth0")).unwrap();
+        std::fs::write(at("old"), "").unwrap();
+        let files = RootedFiles::captured(dir.path()).unwrap();
+        let (done, mut unread) = (AtomicBool::new(false), 0);
+
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..20_000 {
+                    std::fs::rename(at("old"), at("new")).unwrap();
+                    std::fs::rename(at("new"), at("old")).unwrap();
+                }
+                done.store(true, Ordering::Relaxed);
+            });
+            while !done.load(Ordering::Relaxed) {
+                let read = files.read("sys/class/net/eth0/mtu");
+                unread += u32::from(read != Ok(Some(b"1500\n".to_vec())));
+            }
+        });
+
+        assert_eq!(unread, 0);
     }
 }
