@@ -20,6 +20,7 @@ mod pages;
 mod probes;
 mod problem;
 mod query;
+mod responses;
 mod selection;
 mod state;
 

@@ -20,6 +20,7 @@ use super::entrance::Entrance;
 use super::nics::JSON;
 use super::problem::{Answer, Refusal};
 use super::query::Query;
+use super::responses::{NoAttachment, NotByYou};
 use super::state::RestState;
 use crate::calls::{Calls, open_netns};
 use crate::inventory::published::json as written;
@@ -36,7 +37,7 @@ use crate::inventory::published::json as written;
     responses(
         (status = 201, description = "Attached.", body = Attachment, headers(("Location" = String, description = "Path of the attachment."))),
         (status = 200, description = "It was attached already, in the same way.", body = Attachment),
-        (status = 403, description = "Not over this entrance, or not as root.", body = Problem, content_type = "application/problem+json"),
+        NotByYou,
         (status = 404, description = "There is no such network, and the request has no configuration.", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "No NIC or no address is left.", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The body is no such request, or cannot be attached as it is.", body = Problem, content_type = "application/problem+json"),
@@ -98,8 +99,8 @@ pub(super) async fn create(
     responses(
         (status = 204, description = "Detached; its addresses rest."),
         (status = 202, description = "Detached, but for what a plugin of somebody else is owed.", body = Attachment),
-        (status = 403, description = "Not over this entrance, or not as root.", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such attachment.", body = Problem, content_type = "application/problem+json"),
+        NotByYou,
+        NoAttachment,
         (status = 503, description = "Try again: too much is going on.", body = Problem, content_type = "application/problem+json"),
     )
 )]

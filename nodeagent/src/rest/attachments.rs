@@ -9,13 +9,14 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::HeaderMap;
 use openapi::{
     AttachedAddress, AttachedLink, AttachedPod, Attachment, AttachmentList, AttachmentPhase, AttachmentRef,
-    AttachmentTool, Problem, ProblemCode, StepTiming,
+    AttachmentTool, ProblemCode, StepTiming,
 };
 
 use super::conditional::answer_by_content;
 use super::entrance::Entrance;
 use super::problem::{Answer, Refusal, shown};
 use super::query::Query;
+use super::responses::{NoAttachment, NotHere, Unchanged, WrongQuery};
 use super::state::{RestState, Shared};
 use crate::clock::rfc3339;
 
@@ -36,9 +37,9 @@ const FILTERS: [&str; 5] = ["network", "pod", "namespace", "nic", "phase"];
     ),
     responses(
         (status = 200, description = "The attachments that fit.", body = AttachmentList),
-        (status = 304, description = "Nothing has changed since the ETag that `If-None-Match` names."),
-        (status = 400, description = "An unknown parameter, or a value that is not allowed.", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not over this entrance.", body = Problem, content_type = "application/problem+json"),
+        Unchanged,
+        WrongQuery,
+        NotHere,
     )
 )]
 pub(super) async fn list(
@@ -92,9 +93,9 @@ pub(super) async fn list(
     ),
     responses(
         (status = 200, description = "The attachment.", body = Attachment),
-        (status = 304, description = "Nothing has changed since the ETag that `If-None-Match` names."),
-        (status = 403, description = "Not over this entrance.", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such attachment.", body = Problem, content_type = "application/problem+json"),
+        Unchanged,
+        NotHere,
+        NoAttachment,
     )
 )]
 pub(super) async fn show(

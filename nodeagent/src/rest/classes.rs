@@ -9,6 +9,7 @@ use super::conditional::answer;
 use super::nics::JSON;
 use super::problem::Answer;
 use super::query::Query;
+use super::responses::Unchanged;
 use super::state::RestState;
 use crate::config::{DeviceClass, Settings};
 use crate::inventory::published::json as written;
@@ -18,7 +19,7 @@ use crate::inventory::published::json as written;
     get, path = "/v1/classes", operation_id = "listClasses", tag = "hardware",
     responses(
         (status = 200, description = "Each class with its members.", body = Classes),
-        (status = 304, description = "Nothing has changed since the ETag that `If-None-Match` names."),
+        Unchanged,
     )
 )]
 pub(super) async fn list(

@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use super::entrance::Entrance;
 use super::problem::{Answer, Refusal};
 use super::query::Query;
+use super::responses::WrongQuery;
 use super::state::RestState;
 use crate::inventory::events::Since;
 
@@ -40,7 +41,7 @@ const BATCH: usize = 64;
     ),
     responses(
         (status = 200, description = "The stream.", body = Event, content_type = "text/event-stream"),
-        (status = 400, description = "An unknown parameter, or a value that is not allowed.", body = Problem, content_type = "application/problem+json"),
+        WrongQuery,
         (status = 503, description = "As many streams are open as the agent serves.", body = Problem, content_type = "application/problem+json"),
     )
 )]

@@ -6,13 +6,14 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::HeaderMap;
 use openapi::{
     AddressCounts, AddressList, BlockAddresses, Network, NetworkAddresses, NetworkBlock, NetworkInterface,
-    NetworkList, Problem, ProblemCode,
+    NetworkList, ProblemCode,
 };
 
 use super::conditional::answer_by_content;
 use super::entrance::Entrance;
 use super::problem::{Answer, Refusal, shown};
 use super::query::Query;
+use super::responses::{NoNetwork, NotHere, Unchanged};
 use super::state::{RestState, Shared};
 
 /// Lists the networks of this node.
@@ -22,8 +23,8 @@ use super::state::{RestState, Shared};
     get, path = "/v1/networks", operation_id = "listNetworks", tag = "pods",
     responses(
         (status = 200, description = "The networks, by name.", body = NetworkList),
-        (status = 304, description = "Nothing has changed since the ETag that `If-None-Match` names."),
-        (status = 403, description = "Not over this entrance.", body = Problem, content_type = "application/problem+json"),
+        Unchanged,
+        NotHere,
     )
 )]
 pub(super) async fn list(
@@ -47,9 +48,9 @@ pub(super) async fn list(
     params(("name" = String, Path, description = "Name of the network.", example = "rails")),
     responses(
         (status = 200, description = "The network.", body = Network),
-        (status = 304, description = "Nothing has changed since the ETag that `If-None-Match` names."),
-        (status = 403, description = "Not over this entrance.", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "This node has no such network.", body = Problem, content_type = "application/problem+json"),
+        Unchanged,
+        NotHere,
+        NoNetwork,
     )
 )]
 pub(super) async fn show(
@@ -74,9 +75,9 @@ pub(super) async fn show(
     params(("network" = Option<String>, Query, description = "Name of the network; all when not given.", example = "rails")),
     responses(
         (status = 200, description = "Each block, and sums for each network.", body = AddressList),
-        (status = 304, description = "Nothing has changed since the ETag that `If-None-Match` names."),
-        (status = 403, description = "Not over this entrance.", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "This node has no such network.", body = Problem, content_type = "application/problem+json"),
+        Unchanged,
+        NotHere,
+        NoNetwork,
     )
 )]
 pub(super) async fn addresses(

@@ -13,6 +13,7 @@ use super::fields::Fields;
 use super::nic_filter::{Context, FILTERS, Selection};
 use super::problem::{Answer, Refusal, shown};
 use super::query::Query;
+use super::responses::{SeveralNics, Unchanged, Unread, WrongQuery};
 use super::state::RestState;
 use crate::inventory::published::json as written;
 
@@ -29,9 +30,9 @@ pub(super) const SORTS: &[&str] = &["id", "name", "kind", "speed", "class", "num
     get, path = "/v1/nics", operation_id = "listNics", tag = "hardware",
     responses(
         (status = 200, description = "The NICs that fit, in a stable order.", body = NicList),
-        (status = 304, description = "Nothing has changed since the ETag that `If-None-Match` names."),
-        (status = 400, description = "An unknown parameter, or a value that is not allowed.", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The machine has not been read yet.", body = Problem, content_type = "application/problem+json"),
+        Unchanged,
+        WrongQuery,
+        Unread,
     )
 )]
 pub(super) async fn list(
@@ -73,9 +74,9 @@ pub(super) async fn list(
     ),
     responses(
         (status = 200, description = "The NIC.", body = Nic),
-        (status = 304, description = "Nothing has changed since the ETag that `If-None-Match` names."),
+        Unchanged,
         (status = 404, description = "No NIC has that name.", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "Several NICs fit: `candidates` lists their ids.", body = Problem, content_type = "application/problem+json"),
+        SeveralNics,
     )
 )]
 pub(super) async fn show(
@@ -100,9 +101,9 @@ pub(super) async fn show(
     params(("id" = String, Path, description = "Id, name, alternative name, PCI address or MAC address of the PF.", example = "0000:3b:00.0")),
     responses(
         (status = 200, description = "What the PF can give, and its VFs.", body = VfList),
-        (status = 304, description = "Nothing has changed since the ETag that `If-None-Match` names."),
+        Unchanged,
         (status = 404, description = "No NIC has that name, or it has no SR-IOV capability.", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "Several NICs fit: `candidates` lists their ids.", body = Problem, content_type = "application/problem+json"),
+        SeveralNics,
     )
 )]
 pub(super) async fn vfs(

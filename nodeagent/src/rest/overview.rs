@@ -4,14 +4,14 @@ use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use hwprobe::Inventory;
 use openapi::{
-    Agent, NodeCounts, NodeView, Problem, SriovPf, SriovSummary, SriovTotals, Topology, TopologyNic,
-    WarningList,
+    Agent, NodeCounts, NodeView, SriovPf, SriovSummary, SriovTotals, Topology, TopologyNic, WarningList,
 };
 
 use super::conditional::answer;
 use super::nics::JSON;
 use super::problem::Answer;
 use super::query::Query;
+use super::responses::{Unchanged, Unread};
 use super::state::RestState;
 use crate::inventory::published::json as written;
 
@@ -20,8 +20,8 @@ use crate::inventory::published::json as written;
     get, path = "/v1/node", operation_id = "getNode", tag = "hardware",
     responses(
         (status = 200, description = "The node.", body = NodeView),
-        (status = 304, description = "Nothing has changed since the ETag that `If-None-Match` names."),
-        (status = 503, description = "The machine has not been read yet.", body = Problem, content_type = "application/problem+json"),
+        Unchanged,
+        Unread,
     )
 )]
 pub(super) async fn node(
@@ -41,7 +41,7 @@ pub(super) async fn node(
     get, path = "/v1/sriov", operation_id = "getSriov", tag = "hardware",
     responses(
         (status = 200, description = "The capacity.", body = SriovSummary),
-        (status = 304, description = "Nothing has changed since the ETag that `If-None-Match` names."),
+        Unchanged,
     )
 )]
 pub(super) async fn sriov(
@@ -61,7 +61,7 @@ pub(super) async fn sriov(
     get, path = "/v1/topology", operation_id = "getTopology", tag = "hardware",
     responses(
         (status = 200, description = "The NIC–GPU matrix.", body = Topology),
-        (status = 304, description = "Nothing has changed since the ETag that `If-None-Match` names."),
+        Unchanged,
     )
 )]
 pub(super) async fn topology(
@@ -81,7 +81,7 @@ pub(super) async fn topology(
     get, path = "/v1/warnings", operation_id = "listWarnings", tag = "hardware",
     responses(
         (status = 200, description = "The warnings, gravest first.", body = WarningList),
-        (status = 304, description = "Nothing has changed since the ETag that `If-None-Match` names."),
+        Unchanged,
     )
 )]
 pub(super) async fn warnings(
@@ -102,8 +102,8 @@ pub(super) async fn warnings(
     get, path = "/v1/inventory", operation_id = "getInventory", tag = "hardware",
     responses(
         (status = 200, description = "The inventory.", body = Inventory),
-        (status = 304, description = "Nothing has changed since the ETag that `If-None-Match` names."),
-        (status = 503, description = "The machine has not been read yet.", body = Problem, content_type = "application/problem+json"),
+        Unchanged,
+        Unread,
     )
 )]
 pub(super) async fn inventory(

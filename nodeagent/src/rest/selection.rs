@@ -16,6 +16,7 @@ use super::networks::find;
 use super::nics::JSON;
 use super::problem::{Answer, Refusal};
 use super::query::Query;
+use super::responses::{NoNetwork, NotHere};
 use super::state::RestState;
 use crate::inventory::published::json as written;
 
@@ -28,8 +29,8 @@ use crate::inventory::published::json as written;
     request_body(content = SelectRequest, description = "What the pod asks for."),
     responses(
         (status = 200, description = "The NICs that it would get, and why not the others.", body = SelectAnswer),
-        (status = 403, description = "Not over this entrance.", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "This node has no such network.", body = Problem, content_type = "application/problem+json"),
+        NotHere,
+        NoNetwork,
         (status = 422, description = "The body is no such request.", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The machine has not been read yet, or this agent attaches nothing.", body = Problem, content_type = "application/problem+json"),
     )
