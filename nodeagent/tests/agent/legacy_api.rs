@@ -1,17 +1,6 @@
 //! The old daemon's routes (CONTRACTS §6) as an old executable sees them. REQUIRES: root, veth.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a test may fail by panicking, in its helpers too"
-)]
-
-mod harness;
-
-use harness::{Agent, Lab, http};
+use crate::harness::{self, Agent, Lab, http};
 use serde_json::{Value, json};
 
 const FLAGS: [&str; 5] = ["--reprobe-interval", "off", "--listen", "127.0.0.1:0", "--legacy-api"];

@@ -1,23 +1,12 @@
 //! What clients may take, and that nothing they send breaks the agent. Answers are read from raw sockets.
 //! REQUIRES: root.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a test may fail by panicking, in its helpers too"
-)]
-
-mod harness;
-
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use harness::http::{self, Reply};
-use harness::{Lab, wait_for};
+use crate::harness::http::{self, Reply};
+use crate::harness::{self, Lab, wait_for};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 const LOCAL: [(&str, &str); 1] = [("host", "localhost")];

@@ -1,18 +1,7 @@
 //! Who holds what, over the API: whom it is told, and what changes it. REQUIRES: root, veth, macvlan.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a test may fail by panicking, in its helpers too"
-)]
-
-mod harness;
-
-use harness::pods::Pod;
-use harness::{Lab, http};
+use crate::harness::pods::Pod;
+use crate::harness::{self, Lab, http};
 use serde_json::{Value, json};
 
 #[test]

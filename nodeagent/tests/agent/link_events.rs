@@ -1,18 +1,7 @@
 //! Changes of the kernel's links reach `/v1/events` and `/v1/nics` through notifications alone: the re-probe is off.
 //! Order and cause are asserted, never times. REQUIRES: root, veth.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a test may fail by panicking, in its helpers too"
-)]
-
-mod harness;
-
-use harness::Lab;
+use crate::harness::Lab;
 use serde_json::json;
 
 #[test]

@@ -1,20 +1,9 @@
 //! The event stream itself: resume, reset, filters, limits, clients that do not read. REQUIRES: root, veth.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a test may fail by panicking, in its helpers too"
-)]
-
-mod harness;
-
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 
-use harness::{Lab, http, wait_for};
+use crate::harness::{self, Lab, http, wait_for};
 use nix::sys::socket::{setsockopt, sockopt};
 
 #[test]

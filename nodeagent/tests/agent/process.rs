@@ -1,24 +1,13 @@
 //! The process: start, end, refusals to start, what it remembers, and that it does nothing when nothing happens.
 //! REQUIRES: root, veth.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a test may fail by panicking, in its helpers too"
-)]
-
-mod harness;
-
 use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::time::Duration;
 
-use harness::{Lab, http, wait_for};
+use crate::harness::{self, Lab, http, wait_for};
 use nix::sys::signal::Signal;
 
 #[test]

@@ -1,20 +1,9 @@
 //! The typed client of `openapi` against the real agent, over both transports. REQUIRES: root, veth.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a test may fail by panicking, in its helpers too"
-)]
-
-mod harness;
-
 use std::future::Future;
 
-use harness::Lab;
-use harness::pods::Pod;
+use crate::harness::Lab;
+use crate::harness::pods::Pod;
 use openapi::{
     AttachmentPhase, AttachmentRequest, Client, ClientError, EventType, ProblemCode, SelectRequest,
 };

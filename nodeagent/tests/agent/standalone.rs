@@ -1,22 +1,13 @@
 //! Networks from files, end to end: a file in the folder, `cni-config`, the call of a runtime, a link with an address in
 //! a container's namespace. On the host kernel: macvlan above veth, which the configuration counts as a NIC.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "test code outside of test functions"
-)]
-
-mod harness;
 
 use std::fs;
 use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 
+use crate::harness::{self, Lab, wait_for};
 use cni::protocol::{Answer, Call, Connection, PROTOCOL, Tool};
 use cni::{Command as CniCommand, Environment};
-use harness::{Lab, wait_for};
 use serde_json::{Value, json};
 
 /// A container: a process in a network namespace of its own.
