@@ -193,11 +193,11 @@ pub fn vlan(
         ..NewLink::default()
     };
     let step = |step: String| move |source| DatapathError::Step { step, hint: None, source };
-    one(host, &route::create_link(&new)).map_err(step(format!("create VLAN {id}")))?;
+    host.apply_one(&route::create_link(&new)).map_err(step(format!("create VLAN {id}")))?;
     let link = route::link_by_name(host, &name)?;
     let link = link.ok_or_else(|| DatapathError::NoLink { what: name.clone() })?;
     if let Err(error) = raise(host, home, &link) {
-        drop(one(host, &route::delete_link(link.index)));
+        drop(host.apply_one(&route::delete_link(link.index)));
         return Err(error);
     }
     Ok(VlanMaster { name, index: link.index, made: true })
@@ -214,8 +214,8 @@ pub fn raise(host: &mut Socket, home: &HostNamespace, link: &Link) -> Result<(),
     let quiet = LinkSettings { no_ipv6_address: true, ..LinkSettings::default() };
     let up = LinkSettings { up: Some(true), ..LinkSettings::default() };
     // Two messages: within one the kernel raises the link first.
-    one(host, &route::set_link(link.index, &quiet)).map_err(step)?;
-    one(host, &route::set_link(link.index, &up)).map_err(step)
+    host.apply_one(&route::set_link(link.index, &quiet)).map_err(step)?;
+    host.apply_one(&route::set_link(link.index, &up)).map_err(step)
 }
 
 /// Removes a VLAN of ours; one that is gone or has another name stays as it is.
@@ -227,15 +227,11 @@ pub fn remove_vlan(host: &mut Socket, name: &str) -> Result<(), DatapathError> {
     if !matches!(link.detail, Some(LinkDetail::Vlan(_))) {
         return Ok(());
     }
-    one(host, &route::delete_link(link.index)).map_err(|source| DatapathError::Step {
+    host.apply_one(&route::delete_link(link.index)).map_err(|source| DatapathError::Step {
         step: format!("remove VLAN {name}"),
         hint: None,
         source,
     })
-}
-
-fn one(host: &mut Socket, change: &route::Change<'_>) -> Result<(), netlink::Error> {
-    host.apply(std::slice::from_ref(change)).pop().unwrap_or(Ok(()))
 }
 
 /// A setting of a host link below `/proc/sys/net/FAMILY/conf`, as it is now; `family` is `ipv4` or `ipv6`.

@@ -99,7 +99,7 @@ pub(crate) fn give_back(
     };
     if let Some(name) = &link.alt_name {
         // It may not be there yet.
-        drop(one(&mut pod.route, route::delete_alt_name(now.index, name)));
+        drop(pod.route.apply_one(&route::delete_alt_name(now.index, name)));
     }
     let home_again = LinkSettings {
         name: Some(taken.name.clone()),
@@ -107,12 +107,12 @@ pub(crate) fn give_back(
         new_index: Some(taken.index),
         ..LinkSettings::default()
     };
-    let mut verdict = one(&mut pod.route, route::set_link(now.index, &home_again));
+    let mut verdict = pod.route.apply_one(&route::set_link(now.index, &home_again));
     let mut index = Some(taken.index);
     if matches!(&verdict, Err(error) if errno(error) == Some(libc::EBUSY)) {
         index = None;
         let elsewhere = LinkSettings { new_index: None, ..home_again.clone() };
-        verdict = one(&mut pod.route, route::set_link(now.index, &elsewhere));
+        verdict = pod.route.apply_one(&route::set_link(now.index, &elsewhere));
     }
     if matches!(&verdict, Err(error) if errno(error) == Some(libc::EEXIST)) {
         if route::link_by_index(&mut pod.route, now.index)?.is_none() {
@@ -122,7 +122,7 @@ pub(crate) fn give_back(
             // Better home under another name than lost with the pod.
             index = None;
             let renamed = LinkSettings { name: Some(ANY_NAME.to_owned()), new_index: None, ..home_again };
-            verdict = one(&mut pod.route, route::set_link(now.index, &renamed));
+            verdict = pod.route.apply_one(&route::set_link(now.index, &renamed));
         }
     }
     verdict.map_err(step)?;
@@ -178,8 +178,4 @@ pub fn restore(host: &mut Socket, index: u32, taken: &Taken) -> Result<(), Datap
         }
     }
     first
-}
-
-fn one(socket: &mut Socket, change: Change<'_>) -> Result<(), netlink::Error> {
-    socket.apply(std::slice::from_ref(&change)).pop().unwrap_or(Ok(()))
 }

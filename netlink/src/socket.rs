@@ -155,6 +155,11 @@ impl Socket {
         self.batch(&requests).into_iter().map(|result| result.map(|_| ())).collect()
     }
 
+    /// Sends one change, and returns the verdict on it, as [`apply`](Self::apply) does of many.
+    pub fn apply_one(&mut self, change: &Change<'_>) -> Result<(), Error> {
+        self.ask(&change.request).map(|_| ())
+    }
+
     /// Cookie of the namespace that the socket is in (`SO_NETNS_COOKIE`, Linux 5.14): unique while the machine
     /// runs, never reused.
     pub fn namespace_cookie(&self) -> Result<u64, Error> {
