@@ -5,9 +5,8 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use attach::{Engine, NoConversation};
 use cni::error::code;
@@ -19,18 +18,16 @@ use tokio::sync::oneshot;
 
 use crate::keeper::Poke;
 use crate::metrics::Metrics;
+use crate::running::Running;
 
 /// Calls at once; one more is told to try again.
 const MOST: u32 = 64;
-
-/// How long running calls may take to end when the agent ends.
-const FAREWELL: Duration = Duration::from_secs(10);
 
 /// Hands calls to the engine.
 #[derive(Clone)]
 pub(crate) struct Calls {
     engine: Arc<Engine>,
-    running: Arc<AtomicU32>,
+    running: Running,
     metrics: Arc<Metrics>,
     poke: Poke,
 }
@@ -43,7 +40,7 @@ impl fmt::Debug for Calls {
 
 impl Calls {
     pub(crate) fn new(engine: Arc<Engine>, metrics: Arc<Metrics>, poke: Poke) -> Self {
-        Self { engine, running: Arc::new(AtomicU32::new(0)), metrics, poke }
+        Self { engine, running: Running::new(MOST), metrics, poke }
     }
 
     /// The engine.
@@ -82,7 +79,9 @@ impl Calls {
         name: &str,
         work: impl FnOnce(&Engine) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let place = Place::take(&self.running)?;
+        let place = self.running.take().ok_or_else(|| {
+            Error::new(code::TRY_AGAIN, format!("{MOST} calls of the API are being served; try again"))
+        })?;
         let (tell, told) = oneshot::channel();
         let (engine, poke) = (Arc::clone(&self.engine), self.poke.clone());
         let begun = thread::Builder::new().name(name.to_owned()).spawn(move || {
@@ -99,36 +98,13 @@ impl Calls {
 
     /// Waits for running calls, for a while.
     pub(crate) fn stop(&self) {
-        let end = Instant::now() + FAREWELL;
-        while self.running.load(Ordering::SeqCst) > 0 && Instant::now() < end {
-            thread::sleep(Duration::from_millis(5));
-        }
+        self.running.farewell();
     }
 }
 
 fn no_plugins(plugin: &str) -> Error {
     Error::new(code::UNSUPPORTED_FIELD, format!("plugin `{plugin}` cannot be run for a call over the API"))
         .with_details("attach with the executable multi-nic, which runs plugins where the runtime lives")
-}
-
-/// One of the calls that may run at once.
-struct Place(Arc<AtomicU32>);
-
-impl Place {
-    fn take(running: &Arc<AtomicU32>) -> Result<Self, Error> {
-        let before = running.fetch_add(1, Ordering::SeqCst);
-        let place = Self(Arc::clone(running));
-        if before < MOST {
-            return Ok(place);
-        }
-        Err(Error::new(code::TRY_AGAIN, format!("{MOST} calls of the API are being served; try again")))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
 }
 
 /// Opens a namespace by its path, as the executables do.

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ use nix::sys::eventfd::EventFd;
 
 use crate::keeper::Poke;
 use crate::metrics::Metrics;
+use crate::running::Running;
 
 /// Calls at once; one more is told to try again.
 const CALLS: u32 = 1024;
@@ -30,15 +31,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long plugins may take together.
 const PLUGINS: Duration = Duration::from_secs(300);
 
-/// How long running calls may take to end when the agent ends.
-const FAREWELL: Duration = Duration::from_secs(10);
-
 /// The server.
 #[derive(Debug)]
 pub(crate) struct CniServer {
     acceptor: Option<JoinHandle<()>>,
     stop: Arc<Stop>,
-    running: Arc<AtomicU32>,
+    running: Running,
 }
 
 #[derive(Debug)]
@@ -57,8 +55,8 @@ impl CniServer {
     ) -> io::Result<Self> {
         let listener = bind(run_dir)?;
         let stop = Arc::new(Stop { asked: AtomicBool::new(false), wake: EventFd::new()? });
-        let running = Arc::new(AtomicU32::new(0));
-        let (asked, counted) = (Arc::clone(&stop), Arc::clone(&running));
+        let running = Running::new(CALLS);
+        let (asked, counted) = (Arc::clone(&stop), running.clone());
         let acceptor = thread::Builder::new()
             .name("cni-accept".to_owned())
             .spawn(move || accept_all(&listener, &asked, &counted, &engine, &poke, &metrics))?;
@@ -73,10 +71,7 @@ impl CniServer {
         if let Some(acceptor) = self.acceptor.take() {
             drop(acceptor.join());
         }
-        let end = Instant::now() + FAREWELL;
-        while self.running.load(Ordering::SeqCst) > 0 && Instant::now() < end {
-            thread::sleep(Duration::from_millis(5));
-        }
+        self.running.farewell();
     }
 }
 
@@ -99,7 +94,7 @@ fn bind(run_dir: &Path) -> io::Result<OwnedFd> {
 fn accept_all(
     listener: &OwnedFd,
     stop: &Stop,
-    running: &Arc<AtomicU32>,
+    running: &Running,
     engine: &Arc<Engine>,
     poke: &Poke,
     metrics: &Arc<Metrics>,
@@ -121,7 +116,7 @@ fn accept_all(
                 continue;
             }
         };
-        let place = Place::take(running);
+        let place = running.take();
         let (engine, poke, metrics) = (Arc::clone(engine), poke.clone(), Arc::clone(metrics));
         let spawned = thread::Builder::new().name("cni-call".to_owned()).spawn(move || {
             let busy = place.is_none();
@@ -132,23 +127,6 @@ fn accept_all(
         if let Err(error) = spawned {
             tracing::error!(%error, "start a thread for a CNI call");
         }
-    }
-}
-
-/// One of the calls that may run at once.
-struct Place(Arc<AtomicU32>);
-
-impl Place {
-    fn take(running: &Arc<AtomicU32>) -> Option<Self> {
-        let before = running.fetch_add(1, Ordering::SeqCst);
-        let place = Self(Arc::clone(running));
-        (before < CALLS).then_some(place)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -31,6 +31,7 @@ mod metrics;
 mod nearest;
 mod page;
 mod rest;
+mod running;
 mod serve;
 mod standalone;
 mod systemd;
