@@ -1,5 +1,6 @@
 //! The networks that this node serves, as the agent planned them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -108,6 +109,30 @@ pub struct DeviceClass {
     /// Speed class.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<SpeedClass>,
+}
+
+/// Name of the class that is there without being defined: every NIC of the high speed class.
+const HIGHSPEED: &str = "highspeed";
+
+/// The class of a name.
+///
+/// # Errors
+/// The names that there are, when it is none of them.
+pub fn class_of<'a>(
+    classes: &'a BTreeMap<String, DeviceClass>,
+    name: &str,
+) -> Result<Cow<'a, DeviceClass>, Vec<String>> {
+    if let Some(class) = classes.get(name) {
+        return Ok(Cow::Borrowed(class));
+    }
+    if name == HIGHSPEED {
+        return Ok(Cow::Owned(DeviceClass { class: Some(SpeedClass::High), ..DeviceClass::default() }));
+    }
+    let mut known: Vec<String> = classes.keys().cloned().collect();
+    if !classes.contains_key(HIGHSPEED) {
+        known.push(HIGHSPEED.to_owned());
+    }
+    Err(known)
 }
 
 /// A PCI vendor with its devices.

@@ -1,12 +1,9 @@
 //! Rules that take NICs out: device class and what others made of them.
 
-use hwprobe::{Nic, NicId, PciName, SpeedClass};
+use hwprobe::{Nic, NicId, PciName};
 
 use super::{Known, LeftOut, LinkUse, Rule, SelectError, Wish};
-use crate::network::DeviceClass;
-
-/// Name of the class that exists without being defined: every NIC of the high speed class.
-const HIGHSPEED: &str = "highspeed";
+use crate::network::{DeviceClass, class_of};
 
 /// Whether a NIC is in a class: it fits everything that the class says.
 pub fn is_member(class: &DeviceClass, nic: &Nic) -> bool {
@@ -34,19 +31,9 @@ pub(super) fn in_class<'a>(
     left_out: &mut Vec<LeftOut>,
 ) -> Result<Vec<&'a Nic>, SelectError> {
     let Some(name) = wish.class.as_deref().filter(|_| wish.devices.is_empty()) else { return Ok(nics) };
-    let highspeed = DeviceClass { class: Some(SpeedClass::High), ..DeviceClass::default() };
-    let class = match known.classes.get(name) {
-        Some(class) => class,
-        None if name == HIGHSPEED => &highspeed,
-        None => {
-            let mut classes: Vec<String> = known.classes.keys().cloned().collect();
-            if !classes.iter().any(|class| class == HIGHSPEED) {
-                classes.push(HIGHSPEED.to_owned());
-            }
-            return Err(SelectError::NoSuchClass { class: name.to_owned(), known: classes });
-        }
-    };
-    let (inside, outside): (Vec<&Nic>, Vec<&Nic>) = nics.into_iter().partition(|nic| is_member(class, nic));
+    let class = class_of(known.classes, name)
+        .map_err(|known| SelectError::NoSuchClass { class: name.to_owned(), known })?;
+    let (inside, outside): (Vec<&Nic>, Vec<&Nic>) = nics.into_iter().partition(|nic| is_member(&class, nic));
     for nic in outside {
         let speed = nic.speed.mbps.map_or_else(|| "unknown speed".to_owned(), |speed| speed.to_string());
         let why = format!("it is not in device class {name} ({speed})");

@@ -2,7 +2,7 @@
 
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
-use hwprobe::{Inventory, Nic, NicId, PciName, SpeedClass};
+use hwprobe::{Inventory, Nic, NicId, SpeedClass};
 use openapi::{Classes, DeviceClassMembers, SpeedClassMembers};
 
 use super::conditional::answer;
@@ -67,15 +67,7 @@ pub(super) fn classes(generation: u64, inventory: &Inventory, settings: &Setting
 
 /// Whether a NIC is in a device class: it is hardware and fits everything that the class says.
 pub(super) fn is_member(class: &DeviceClass, nic: &Nic) -> bool {
-    let id_fits = class.ids.is_empty()
-        || nic.pci.as_ref().is_some_and(|pci| {
-            let is = |name: &Option<PciName>, id: &str| name.as_ref().is_some_and(|name| name.id == id);
-            class.ids.iter().any(|id| {
-                is(&pci.vendor, &id.vendor) && id.device.as_ref().is_none_or(|device| is(&pci.device, device))
-            })
-        });
-    let speed_fits = class.min_speed.is_none_or(|least| nic.speed.mbps.is_some_and(|speed| speed >= least));
-    nic.hardware && id_fits && speed_fits && class.class.is_none_or(|class| class == nic.speed.class)
+    nic.hardware && attach::select::is_member(&class.into(), nic)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use attach::network::{DeviceClass, Network, Networks};
+use attach::network::{DeviceClass, Network, Networks, class_of};
 use crds::NetworkSpec;
 use hwprobe::Inventory;
 use ipnet::IpNet;
@@ -15,7 +15,7 @@ use store::{Batch, Store, Table};
 
 use super::candidates::{Candidate, Membership, candidates, own_addresses};
 use super::folder;
-use super::planning::{self, Numbered, class, network, number};
+use super::planning::{Numbered, class, network, number};
 use super::record::Record;
 use super::report::{Gravity, Report};
 use super::settle::{Wanted, WantedClass, WantedNetwork, settle};
@@ -297,24 +297,15 @@ fn candidates_of(
     inventory: &Inventory,
 ) -> Result<Vec<Candidate>, String> {
     let master_nets: Vec<IpNet> = spec.master_nets.iter().filter_map(|net| net.parse().ok()).collect();
-    let highspeed = planning::highspeed();
-    let class = match class(spec) {
-        None => None,
-        Some(name) => match classes.get(name) {
-            Some(class) => Some(class),
-            None if name == planning::HIGHSPEED => Some(&highspeed),
-            None => {
-                let mut known: Vec<&str> = classes.keys().map(String::as_str).collect();
-                known.push(planning::HIGHSPEED);
-                let known = known.join(", ");
-                return Err(format!(
-                    "attachPolicy.class: there is no device class {name}; known are {known}"
-                ));
-            }
-        },
-    };
+    let class = class(spec).map(|name| {
+        class_of(classes, name).map_err(|known| {
+            let known = known.join(", ");
+            format!("attachPolicy.class: there is no device class {name}; known are {known}")
+        })
+    });
+    let class = class.transpose()?;
     let uplink = spec.allow_uplink == "shared" && ["ipvlan", "macvlan"].contains(&spec.plugin.kind.as_str());
-    Ok(candidates(inventory, &Membership { master_nets: &master_nets, class, uplink }))
+    Ok(candidates(inventory, &Membership { master_nets: &master_nets, class: class.as_deref(), uplink }))
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use attach::network::{Block, DeviceClass, Network, NetworkInterface, Policy, Strategy};
+use attach::network::{Block, Network, NetworkInterface, Policy, Strategy};
 use crds::{Addressing, NetworkSpec};
-use hwprobe::{NicId, SpeedClass, SpeedMbps};
+use hwprobe::{NicId, SpeedMbps};
 use ipam::{Addresses, Nic, PlanError, Subnet};
 use ipnet::IpNet;
 
@@ -14,14 +14,6 @@ use super::record::{Record, Seen};
 
 /// Key of this host in a plan: without a cluster there is only one, and it may be renamed.
 const HOST: &str = "host";
-
-/// Name of the class that exists without being defined: every NIC of the high speed class (as in `attach::select`).
-pub(crate) const HIGHSPEED: &str = "highspeed";
-
-/// That class.
-pub(crate) fn highspeed() -> DeviceClass {
-    DeviceClass { class: Some(SpeedClass::High), ..DeviceClass::default() }
-}
 
 /// What came of numbering.
 #[derive(Debug, Default, PartialEq, Eq)]
