@@ -13,14 +13,15 @@ use cni::error::code;
 use cni::{CniResult, Error};
 use datapath::netns::{PodNamespace, cookie_of, open_path};
 use ipnet::IpNet;
-use store::{Batch, Table};
 
 use crate::book::sticky;
 use crate::delegated::{self, Conversation};
 use crate::engine::{Engine, Event, words};
 use crate::failpoint;
+use crate::network::Networks;
 use crate::record::{Attachment, Phase, Tool};
 use crate::request::Request;
+use crate::select::listed;
 
 /// The steps with their times.
 struct Clock {
@@ -106,7 +107,7 @@ impl Engine {
         pod: &mut PodNamespace,
         conversation: &mut dyn Conversation,
     ) -> Result<Before, Error> {
-        let Some(old) = self.book().attachments.get(&request.key).cloned() else {
+        let Some(old) = self.attachment(&request.key) else {
             return Ok(Before::Another(Vec::new()));
         };
         let same_place = old.boot == self.parts.boot && old.cookie == Some(pod.cookie());
@@ -125,7 +126,7 @@ impl Engine {
         let kept = sticky(&old);
         let mut old = (*old).clone();
         old.phase = Phase::Detaching;
-        self.detach(old, same_place.then_some(pod), conversation)?;
+        self.detach(old, same_place.then_some(pod), conversation);
         Ok(Before::Another(kept))
     }
 
@@ -133,11 +134,8 @@ impl Engine {
     fn end(&self, mut attachment: Attachment, result: &CniResult) {
         attachment.phase = Phase::Attached;
         attachment.result = Some(result.emit(cni::Version::V1_1_0));
-        let mut batch = Batch::new();
-        drop(batch.put(Table::Attachments, &attachment.key.to_string(), &attachment));
         let attachment = Arc::new(attachment);
-        self.book().put(Arc::clone(&attachment));
-        self.with_next(batch);
+        self.enter(&mut self.book(), &attachment);
         failpoint::reached("add.ended");
         (self.parts.tell)(Event::Attached(attachment));
     }
@@ -159,11 +157,9 @@ enum Before {
     Another(Vec<(IpNet, std::net::IpAddr)>),
 }
 
-fn unknown_network(request: &Request, networks: &crate::network::Networks) -> Error {
-    let known: Vec<&str> = networks.networks.keys().map(String::as_str).collect();
-    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+fn unknown_network(request: &Request, networks: &Networks) -> Error {
     Error::new(code::INVALID_CONFIG, format!("name: this agent has no network `{}`", request.conf.name))
-        .with_details(format!("it has: {known}"))
+        .with_details(format!("it has: {}", listed(networks.networks.keys())))
 }
 
 /// Whether the agent sees the namespace at its path, so that it may judge by it later (TRAPS P3).

@@ -25,7 +25,7 @@ impl Engine {
             return Err(Error::new(code::INVALID_CONFIG, "prevResult: CHECK needs the result of ADD"));
         };
         let before = CniResult::parse(before)?;
-        let known = self.book().attachments.get(&request.key).cloned();
+        let known = self.attachment(&request.key);
         let known = known.filter(|known| matches!(known.phase, Phase::Attached | Phase::Lost));
         let known = known.ok_or_else(|| {
             Error::new(code::INTERNAL, format!("{} is not attached", request.key))

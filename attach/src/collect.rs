@@ -37,11 +37,14 @@ impl Engine {
             .collect();
         let mut errors = Vec::new();
         for key in stale {
-            let done = self.one_for(&key).and_then(|_one| {
-                let Some(known) = self.book().attachments.get(&key).cloned() else { return Ok(()) };
-                self.detach((*known).clone(), None, conversation)
-            });
-            errors.extend(done.err().map(|error| format!("{key}: {error}")));
+            match self.one_for(&key) {
+                Ok(_one) => {
+                    if let Some(known) = self.attachment(&key) {
+                        self.detach((*known).clone(), None, conversation);
+                    }
+                }
+                Err(error) => errors.push(format!("{key}: {error}")),
+            }
         }
         if errors.is_empty() { Ok(()) } else { Err(Error::new(code::INTERNAL, errors.join("; "))) }
     }

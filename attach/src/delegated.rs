@@ -243,7 +243,7 @@ impl Engine {
             let Some(owed) = owed else { continue };
             let Ok(_one) = self.one_for(&owed.key) else { continue };
             // Whoever held the key before may have settled it.
-            let Some(owed) = self.book().attachments.get(&owed.key).cloned() else { continue };
+            let Some(owed) = self.attachment(&owed.key) else { continue };
             if owed.phase != Phase::Detaching {
                 continue;
             }

@@ -32,13 +32,14 @@ impl Engine {
     ) -> Result<(), Error> {
         debug_assert!(request.is(Command::Del));
         let _one = self.alone_for(&request.key)?;
-        let Some(known) = self.book().attachments.get(&request.key).cloned() else { return Ok(()) };
+        let Some(known) = self.attachment(&request.key) else { return Ok(()) };
         let mut pod = netns.and_then(|fd| PodNamespace::open(fd).ok());
         // A path that is another namespace by now is none of ours.
         if pod.as_ref().is_some_and(|pod| Some(pod.cookie()) != known.cookie) {
             pod = None;
         }
-        self.detach((*known).clone(), pod.as_mut(), conversation)
+        self.detach((*known).clone(), pod.as_mut(), conversation);
+        Ok(())
     }
 
     /// Takes an attachment apart. Its key must be held.
@@ -49,7 +50,7 @@ impl Engine {
         mut attachment: Attachment,
         pod: Option<&mut PodNamespace>,
         conversation: &mut dyn Conversation,
-    ) -> Result<(), Error> {
+    ) {
         attachment.phase = Phase::Detaching;
         self.book().put(Arc::new(attachment.clone()));
         failpoint::reached("del.begun");
@@ -68,7 +69,6 @@ impl Engine {
         }
         failpoint::reached("del.delegated");
         self.finish_detach(attachment);
-        Ok(())
     }
 
     /// The attachment's namespace, if it is still at its path.
@@ -120,23 +120,20 @@ impl Engine {
 
     /// The end of a detach. What plugins are owed keeps the record and its addresses.
     pub(crate) fn finish_detach(&self, attachment: Attachment) {
-        let key = attachment.key.to_string();
-        let mut batch = Batch::new();
         if !attachment.delegates.is_empty() {
-            drop(batch.put(Table::Attachments, &key, &attachment));
-            self.book().put(Arc::new(attachment));
-            self.with_next(batch);
+            self.enter(&mut self.book(), &Arc::new(attachment));
             return;
         }
         self.drop_vlans(&attachment);
         failpoint::reached("del.vlans");
+        let mut batch = Batch::new();
         let mut book = self.book();
         book.remove(&attachment.key);
         let changes = book.release(&attachment, now());
         for change in &changes {
             drop(batch.address(change));
         }
-        batch.delete(Table::Attachments, &key);
+        batch.delete(Table::Attachments, &attachment.key.to_string());
         // Under the lock: a later reservation of the same address must be written behind this.
         self.with_next(batch);
         drop(book);
@@ -190,7 +187,7 @@ impl Engine {
 
     /// A note counts for what it was written for: the same boot, and the same namespace where it knew one.
     fn apply_note(&self, note: &note::Note, key: &Key, conversation: &mut dyn Conversation) {
-        let Some(known) = self.book().attachments.get(key).cloned() else { return };
+        let Some(known) = self.attachment(key) else { return };
         let same_place = note.cookie.is_none() || known.cookie.is_none() || note.cookie == known.cookie;
         if known.boot != note.boot || !same_place || known.since > note.time {
             return;
@@ -199,9 +196,7 @@ impl Engine {
         if note.delegates_done {
             known.delegates.clear();
         }
-        if let Err(error) = self.detach(known, None, conversation) {
-            tracing::warn!(%key, %error, "a DEL that came while no agent ran");
-        }
+        self.detach(known, None, conversation);
     }
 
     /// Makes the VLANs that links stand on. Their count is the number of records that name them.

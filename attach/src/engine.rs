@@ -283,6 +283,14 @@ impl Engine {
         })
     }
 
+    /// Enters a record into the book, and into the store with the next commit.
+    pub(crate) fn enter(&self, book: &mut Book, attachment: &Arc<Attachment>) {
+        let mut batch = Batch::new();
+        drop(batch.put(Table::Attachments, &attachment.key.to_string(), &**attachment));
+        book.put(Arc::clone(attachment));
+        self.with_next(batch);
+    }
+
     /// Writes down with the next commit.
     pub(crate) fn with_next(&self, batch: Batch) {
         if let Some(store) = &self.parts.store {

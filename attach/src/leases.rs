@@ -142,26 +142,10 @@ fn digest(attachment: &Attachment) -> u64 {
 
 fn blank(key: &Key, pod: Option<Pod>, group: u32, boot: &str) -> Attachment {
     Attachment {
-        key: key.clone(),
-        // There is nothing to wire: it is whole once it is written down.
+        // There is nothing to wire: it is whole once it is written down. Nobody told us a namespace that could be
+        // seen dead.
         phase: Phase::Attached,
-        tool: Tool::Api,
-        boot: boot.to_owned(),
-        cookie: None,
-        netns: String::new(),
-        // Nobody told us a namespace that could be seen dead.
-        sweepable: false,
-        digest: 0,
-        config: String::new(),
-        args: String::new(),
         pod,
-        since: now(),
-        group,
-        links: Vec::new(),
-        addresses: Vec::new(),
-        multipath: Vec::new(),
-        delegates: Vec::new(),
-        result: None,
-        timings: Vec::new(),
+        ..Attachment::new(key.clone(), Tool::Api, group, boot)
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cni::NetConf;
-use cni::result::{CniResult, Interface, Ip, Route as ResultRoute};
+use cni::result::{CniResult, Interface, Ip, Route};
 use datapath::{MultipathRoute, PodLink as Wired, PodRoute, PolicyTable, Source, Taken};
 use netlink::route::{IpvlanFlag, IpvlanMode, MacvlanMode, NewLinkKind};
 
@@ -132,19 +132,11 @@ pub(crate) fn result(attachment: &Attachment, conf: &NetConf) -> CniResult {
             let interface = Some(usize::from(link.index));
             result.ips.push(Ip { address: lease.address, gateway: lease.gateway, interface });
         }
-        result.routes.extend(link.routes.iter().map(|route| ResultRoute {
-            dst: route.dst,
-            gw: route.gw,
-            mtu: route.mtu,
-            advmss: route.advmss,
-            priority: route.priority,
-            table: route.table,
-            scope: route.scope,
-        }));
+        result.routes.extend(link.routes.iter().cloned());
     }
     for route in &attachment.multipath {
         let each = route.gateways.iter();
-        result.routes.extend(each.map(|gw| ResultRoute { gw: Some(*gw), ..cni::result::plain(route.dst) }));
+        result.routes.extend(each.map(|gw| Route { gw: Some(*gw), ..cni::result::plain(route.dst) }));
     }
     result
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use hwprobe::{Generation, Inventory};
-use store::{Batch, Table};
 
 use crate::engine::{Engine, Event};
 use crate::record::{Phase, PodLink};
@@ -29,10 +28,7 @@ impl Engine {
             if !still {
                 continue;
             }
-            book.put(Arc::clone(&lost));
-            let mut batch = Batch::new();
-            drop(batch.put(Table::Attachments, &lost.key.to_string(), &*lost));
-            self.with_next(batch);
+            self.enter(&mut book, &lost);
             drop(book);
             (self.parts.tell)(Event::Lost(lost));
         }

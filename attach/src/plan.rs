@@ -2,6 +2,7 @@
 
 use cni::config::StaticIp;
 use cni::error::code;
+use cni::result::Route;
 use cni::{CniResult, Command, Error, delegate};
 use hwprobe::NicId;
 use ipam::{Reservation, Wish as AddressWish};
@@ -10,9 +11,9 @@ use ipnet::IpNet;
 use crate::book::{Book, MOST_LINKS};
 use crate::engine::now;
 use crate::network::{Network, NetworkInterface};
-use crate::record::{Attachment, Key, Leased, Multipath, Phase, PodLink, Route, VlanKey};
+use crate::record::{Attachment, Key, Leased, Multipath, PodLink, VlanKey};
 use crate::request::Request;
-use crate::select::{Chosen, LinkUse, SelectError, Selection, Wish};
+use crate::select::{Chosen, LinkUse, SelectError, Selection, Wish, listed};
 
 /// What of the IPAM is whose job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,7 +165,7 @@ pub(crate) fn attachment(
     let mut attachment = blank(request, group, boot);
     attachment.links = links;
     attachment.multipath = several.into_iter().map(|(dst, gateways)| Multipath { dst, gateways }).collect();
-    let plain = plain.into_iter().map(|(dst, gw)| plain_route(dst, gw));
+    let plain = plain.into_iter().map(|(dst, gw)| Route { gw, ..cni::result::plain(dst) });
     spread_routes(&mut attachment.links, plain.collect());
     Ok(attachment)
 }
@@ -172,25 +173,13 @@ pub(crate) fn attachment(
 /// A record without links.
 pub(crate) fn blank(request: &Request, group: u32, boot: &str) -> Attachment {
     Attachment {
-        key: request.key.clone(),
-        phase: Phase::Attaching,
-        tool: request.tool,
-        boot: boot.to_owned(),
-        cookie: None,
         netns: request.environment.netns.clone(),
         sweepable: true,
         digest: request.digest,
         config: request.text.clone(),
         args: request.environment.args.clone(),
         pod: request.pod.clone(),
-        since: now(),
-        group,
-        links: Vec::new(),
-        addresses: Vec::new(),
-        multipath: Vec::new(),
-        delegates: Vec::new(),
-        result: None,
-        timings: Vec::new(),
+        ..Attachment::new(request.key.clone(), request.tool, group, boot)
     }
 }
 
@@ -199,10 +188,6 @@ fn vlan(request: &Request, link: &LinkUse, nic: &NicId) -> Option<VlanKey> {
     let id = plugin.vlan.filter(|_| link.shares())?;
     let protocol = plugin.raw.get("vlanProtocol").and_then(serde_json::Value::as_str).unwrap_or("802.1q");
     Some(VlanKey { parent: nic.clone(), id, protocol: protocol.to_owned(), ours: true })
-}
-
-fn plain_route(dst: IpNet, gw: Option<std::net::IpAddr>) -> Route {
-    Route { dst, gw, mtu: None, advmss: None, priority: None, table: None, scope: None }
 }
 
 /// Routes go to the link whose prefix holds their gateway, once the addresses are known; until then to the first.
@@ -277,8 +262,7 @@ fn interface<'a>(network: &'a Network, master: &str) -> Result<&'a NetworkInterf
     let found = network.interface(master).filter(|interface| !interface.blocks.is_empty());
     found.ok_or_else(|| {
         let known = network.interfaces.iter().filter(|interface| !interface.blocks.is_empty());
-        let known: Vec<&str> = known.map(|interface| interface.master.as_str()).collect();
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let known = listed(known.map(|interface| &interface.master));
         Error::new(
             code::NO_ADDRESS,
             format!("network {} has no addresses on {master} (it has some on: {known})", network.name),
@@ -319,17 +303,8 @@ pub(crate) fn give_from_result(links: &mut [PodLink], result: &CniResult, positi
             link.addresses.push(Leased { address: ip.address, block: None, gateway: ip.gateway });
         }
     }
-    let routes = result.routes.iter().map(|route| Route {
-        dst: route.dst,
-        gw: route.gw,
-        mtu: route.mtu,
-        advmss: route.advmss,
-        priority: route.priority,
-        table: route.table,
-        scope: route.scope,
-    });
     match position.and_then(|position| links.get_mut(position)) {
-        Some(link) => link.routes.extend(routes),
-        None => spread_routes(links, routes.collect()),
+        Some(link) => link.routes.extend(result.routes.iter().cloned()),
+        None => spread_routes(links, result.routes.clone()),
     }
 }

@@ -4,11 +4,13 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use cni::result::Route;
 use hwprobe::{Generation, HwAddr, NicId};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::engine::now;
 use crate::select::LinkUse;
 
 /// Names an attachment: what the runtime calls it by. Pod names are labels, never keys.
@@ -207,32 +209,6 @@ pub struct Leased {
     pub gateway: Option<IpAddr>,
 }
 
-/// A route of one link.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Route {
-    /// Destination.
-    pub dst: IpNet,
-    /// Next hop; absent: on the link.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gw: Option<IpAddr>,
-    /// MTU in bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mtu: Option<u32>,
-    /// Advertised maximum segment size in bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub advmss: Option<u32>,
-    /// Metric.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub priority: Option<u32>,
-    /// Table.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub table: Option<u32>,
-    /// Scope.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scope: Option<u8>,
-}
-
 /// A route with several next hops (CONTRACTS §4.6).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -305,6 +281,31 @@ pub struct Delegate {
 }
 
 impl Attachment {
+    /// One that begins now: nothing of it is made, no namespace is known, no sweep may judge it.
+    pub(crate) fn new(key: Key, tool: Tool, group: u32, boot: &str) -> Self {
+        Self {
+            key,
+            phase: Phase::Attaching,
+            tool,
+            boot: boot.to_owned(),
+            cookie: None,
+            netns: String::new(),
+            sweepable: false,
+            digest: 0,
+            config: String::new(),
+            args: String::new(),
+            pod: None,
+            since: now(),
+            group,
+            links: Vec::new(),
+            addresses: Vec::new(),
+            multipath: Vec::new(),
+            delegates: Vec::new(),
+            result: None,
+            timings: Vec::new(),
+        }
+    }
+
     /// Every address of it that is out of a block of ours, with the link's position.
     pub fn leases(&self) -> impl Iterator<Item = (u16, &Leased)> {
         let links = self.links.iter().flat_map(|link| link.addresses.iter().map(|lease| (link.index, lease)));

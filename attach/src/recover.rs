@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use cni::{NetConf, Version};
 use datapath::observe;
-use store::{Batch, Table};
 
 use crate::delegated::NoConversation;
 use crate::engine::{Engine, hw_addr};
@@ -55,9 +54,7 @@ impl Engine {
             }
             found.rolled_back += 1;
             found.owed += usize::from(!attachment.delegates.is_empty());
-            if let Err(error) = self.detach(attachment, None, &mut NoConversation) {
-                tracing::warn!(%error, "repair");
-            }
+            self.detach(attachment, None, &mut NoConversation);
         }
         self.debts_are_handed();
         if found != Recovered::default() {
@@ -109,10 +106,7 @@ impl Engine {
 
     fn complete(&self, mut attachment: Attachment) {
         attachment.phase = Phase::Attached;
-        let mut batch = Batch::new();
-        drop(batch.put(Table::Attachments, &attachment.key.to_string(), &attachment));
-        self.book().put(Arc::new(attachment));
-        self.with_next(batch);
+        self.enter(&mut self.book(), &Arc::new(attachment));
     }
 
     /// The kernel knows nothing of an earlier boot; plugins' files may.

@@ -19,6 +19,7 @@ use crate::usage::Usage;
 
 pub use self::rules::{is_member, usage_id};
 pub use self::words::SelectError;
+pub(crate) use self::words::listed;
 
 /// What is wished for: the network's wishes and the pod's, which may only narrow them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

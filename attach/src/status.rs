@@ -11,7 +11,7 @@ use crate::network::{Network, Networks};
 use crate::plan::{self, Addresses};
 use crate::record::Tool;
 use crate::request::Request;
-use crate::select::{Known, SelectError, Selection, Wish, select};
+use crate::select::{Known, SelectError, Selection, Wish, listed, select};
 
 impl Engine {
     /// Answers code 50 when no ADD can be served.
@@ -91,8 +91,6 @@ impl Engine {
 }
 
 fn no_network(name: &str, networks: &Networks) -> Error {
-    let known: Vec<&str> = networks.networks.keys().map(String::as_str).collect();
-    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
     Error::new(code::NOT_AVAILABLE, format!("this agent has no network `{name}`"))
-        .with_details(format!("it has: {known}"))
+        .with_details(format!("it has: {}", listed(networks.networks.keys())))
 }

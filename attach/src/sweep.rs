@@ -58,8 +58,9 @@ impl Engine {
         let mut swept = Swept { suspected: first, ..Swept::default() };
         for key in again {
             let Ok(_one) = self.one_for(&key) else { continue };
-            let Some(known) = self.book().attachments.get(&key).cloned() else { continue };
-            if is_dead(&known) && self.detach((*known).clone(), None, &mut NoConversation).is_ok() {
+            let Some(known) = self.attachment(&key) else { continue };
+            if is_dead(&known) {
+                self.detach((*known).clone(), None, &mut NoConversation);
                 tracing::info!(%key, "its namespace is dead and nobody deleted it: taken away");
                 swept.swept.push(key);
             }

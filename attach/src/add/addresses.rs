@@ -32,7 +32,7 @@ impl Engine {
         let cookie = cookie_of(fd.as_fd()).map_err(|error| kernel_error(&error))?;
         self.refuse_host(request, cookie)?;
         let mut kept = Vec::new();
-        if let Some(old) = self.book().attachments.get(&request.key).cloned() {
+        if let Some(old) = self.attachment(&request.key) {
             if old.cookie == Some(cookie)
                 && old.boot == self.parts.boot
                 && old.digest == request.digest
@@ -41,7 +41,7 @@ impl Engine {
                 return CniResult::parse(result);
             }
             kept = sticky(&old);
-            self.detach((*old).clone(), None, conversation)?;
+            self.detach((*old).clone(), None, conversation);
         }
         let networks = (self.parts.networks)();
         let network = networks.networks.get(&request.conf.name);

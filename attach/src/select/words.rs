@@ -55,7 +55,10 @@ pub enum SelectError {
     },
 }
 
-fn listed(names: &[String]) -> String {
+/// Names for an error that says what there is.
+pub(crate) fn listed<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> String {
+    let names: Vec<T> = names.into_iter().collect();
+    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
