@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::network::{DeviceClass, Network};
 use crate::usage::Usage;
 
+pub use self::pool::{is_for_pods, net_addresses};
 pub use self::rules::{is_member, usage_id};
 pub use self::words::SelectError;
 pub(crate) use self::words::listed;

@@ -6,12 +6,17 @@ use ipnet::IpNet;
 use super::{Known, LeftOut, Rule, SelectError, Wish};
 
 /// Networks of a NIC's global addresses, IPv4 first.
-pub(super) fn net_addresses(nic: &Nic) -> impl Iterator<Item = IpNet> + '_ {
+pub fn net_addresses(nic: &Nic) -> impl Iterator<Item = IpNet> + '_ {
     let of = |v4: bool| {
         let wanted = nic.addresses.iter().filter(move |ip| ip.is_global() && ip.address.is_ipv4() == v4);
         wanted.filter_map(|ip| IpNet::new(ip.address, ip.prefix_length).ok().map(|net| net.trunc()))
     };
     of(true).chain(of(false))
+}
+
+/// Whether pods may get a NIC at all; `uplink`: also one that carries the node and nothing else speaks against.
+pub fn is_for_pods(nic: &Nic, uplink: bool) -> bool {
+    nic.secondary.is_secondary || (uplink && nic.secondary.reasons == [NotSecondary::Protected])
 }
 
 /// NICs that pods of the network may get at all.
@@ -27,10 +32,7 @@ pub(super) fn pool<'a>(
     let planned = known.network.filter(|network| !network.interfaces.is_empty());
     let mut pool = Vec::new();
     for nic in &known.inventory.nics {
-        let reasons = &nic.secondary.reasons;
-        let only_uplink = *reasons == [NotSecondary::Protected];
-        let usable = nic.secondary.is_secondary || (uplink_too && only_uplink);
-        if !usable {
+        if !is_for_pods(nic, uplink_too) {
             left_out.push(LeftOut::new(nic, Rule::NotSecondary, super::words::not_secondary(nic)));
             continue;
         }

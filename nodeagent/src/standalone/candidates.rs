@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use attach::network::DeviceClass;
-use hwprobe::{Inventory, Nic, NicId, NotSecondary};
+use attach::select::{is_for_pods, is_member, net_addresses};
+use hwprobe::{Inventory, NicId};
 use ipnet::IpNet;
 
 /// A NIC that is in a network now.
@@ -31,12 +32,12 @@ pub(crate) struct Membership<'a> {
 /// the predecessor did, then those without address by name. Two NICs on one network are two.
 pub(crate) fn candidates(inventory: &Inventory, membership: &Membership<'_>) -> Vec<Candidate> {
     let mut found: Vec<(Option<usize>, Candidate)> = Vec::new();
-    for nic in inventory.nics.iter().filter(|nic| is_allowed(nic, membership.uplink)) {
+    for nic in inventory.nics.iter().filter(|nic| is_for_pods(nic, membership.uplink)) {
         let Some(master) = nic.name.clone().filter(|_| nic.link.is_some()) else { continue };
-        if membership.class.is_some_and(|class| !attach::select::is_member(class, nic)) {
+        if membership.class.is_some_and(|class| !is_member(class, nic)) {
             continue;
         }
-        let nets = nets(nic);
+        let nets: Vec<IpNet> = net_addresses(nic).collect();
         let rank = membership.master_nets.iter().position(|wanted| nets.contains(wanted));
         if rank.is_none() && !membership.master_nets.is_empty() {
             continue;
@@ -57,20 +58,6 @@ pub(crate) fn candidates(inventory: &Inventory, membership: &Membership<'_>) -> 
 /// Addresses of the host itself.
 pub(crate) fn own_addresses(inventory: &Inventory) -> impl Iterator<Item = IpAddr> + '_ {
     inventory.nics.iter().flat_map(|nic| &nic.addresses).map(|own| own.address)
-}
-
-/// The rule that attaching has, too (`attach::select`).
-fn is_allowed(nic: &Nic, uplink: bool) -> bool {
-    nic.secondary.is_secondary || (uplink && nic.secondary.reasons == [NotSecondary::Protected])
-}
-
-fn nets(nic: &Nic) -> Vec<IpNet> {
-    let global = nic.addresses.iter().filter(|own| own.is_global());
-    let mut nets: Vec<IpNet> = global
-        .filter_map(|own| IpNet::new(own.address, own.prefix_length).ok().map(|net| net.trunc()))
-        .collect();
-    nets.sort_by_key(IpNet::max_prefix_len);
-    nets
 }
 
 /// Of each family the first that is listed, else the first.
