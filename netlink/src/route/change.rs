@@ -6,6 +6,7 @@
 mod address;
 mod link;
 mod route;
+mod vf;
 
 use std::os::fd::BorrowedFd;
 
@@ -15,6 +16,7 @@ pub use link::{
     delete_alt_name, delete_group, delete_link, set_link,
 };
 pub use route::{RouteChange, RouteNextHop, RuleChange, add_route, add_rule, delete_route, delete_rule};
+pub use vf::{VfAttribute, set_vf};
 
 use crate::message::Request;
 

@@ -136,6 +136,16 @@ pub enum VlanProtocol {
     Dot1ad,
 }
 
+impl VlanProtocol {
+    /// Ethertype of the tag (`ETH_P_8021Q`, `ETH_P_8021AD` of linux/if_ether.h).
+    pub fn ether_type(self) -> u16 {
+        match self {
+            Self::Dot1q => 0x8100,
+            Self::Dot1ad => 0x88a8,
+        }
+    }
+}
+
 /// What is changed of a link; what is absent stays.
 #[derive(Debug, Clone, Default)]
 pub struct LinkSettings<'fd> {
@@ -177,7 +187,7 @@ pub enum Ipv4Conf {
 }
 
 /// `struct ifinfomsg`.
-fn header(index: u32, flags: u32, change: u32) -> Vec<u8> {
+pub(super) fn header(index: u32, flags: u32, change: u32) -> Vec<u8> {
     let mut body = vec![0; 4];
     body.extend_from_slice(&index.to_ne_bytes());
     body.extend_from_slice(&flags.to_ne_bytes());
@@ -236,13 +246,9 @@ fn kind(info: &mut Writer, kind: &NewLinkKind) {
         }
         NewLinkKind::Vlan { id, protocol } => {
             info.put_string(IFLA_INFO_KIND, "vlan");
-            let tag: u16 = match protocol {
-                VlanProtocol::Dot1q => 0x8100,
-                VlanProtocol::Dot1ad => 0x88a8,
-            };
             info.nest(IFLA_INFO_DATA, |data| {
                 data.put(IFLA_VLAN_ID, &id.to_ne_bytes());
-                data.put(IFLA_VLAN_PROTOCOL, &tag.to_be_bytes());
+                data.put(IFLA_VLAN_PROTOCOL, &protocol.ether_type().to_be_bytes());
             });
         }
         NewLinkKind::Veth { peer } => {
