@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use netlink::LinkAddress;
-use netlink::route::NewLinkKind;
+use netlink::route::{NewLinkKind, RuleChange};
+
+use crate::{PROTOCOL, RULE_PRIORITY};
 
 /// A link that a pod is to have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,5 +135,20 @@ impl PodLink {
     /// Number of its own routing table.
     pub fn table(&self) -> u32 {
         crate::TABLE_BASE.wrapping_add(self.index)
+    }
+
+    /// Rules that lead packets from its addresses to its own table; none when it has no such table. They stay when the
+    /// link goes.
+    pub fn policy_rules(&self) -> Vec<RuleChange> {
+        let addresses = self.addresses.iter().filter(|_| self.policy.is_some());
+        let rules = addresses.map(|address| RuleChange {
+            priority: RULE_PRIORITY + u32::from(self.position),
+            source: Some((address.addr(), address.max_prefix_len())),
+            destination: None,
+            table: self.table(),
+            protocol: PROTOCOL,
+            ipv6: address.addr().is_ipv6(),
+        });
+        rules.collect()
     }
 }

@@ -3,12 +3,10 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use netlink::route::{
-    self, AddressChange, Change, Ipv4Conf, LinkSettings, RouteChange, RouteNextHop, RuleChange,
-};
+use netlink::route::{self, AddressChange, Change, Ipv4Conf, LinkSettings, RouteChange, RouteNextHop};
 
 use crate::pod_link::{MultipathRoute, PodLink, PodRoute};
-use crate::{METRIC_BASE, PROTOCOL, RULE_PRIORITY, traits};
+use crate::{METRIC_BASE, PROTOCOL, traits};
 
 const MAIN_TABLE: u32 = 254;
 const SCOPE_LINK: u8 = 253;
@@ -67,7 +65,7 @@ pub(crate) fn routes(link: &PodLink) -> Steps {
         (format!("fill routing table {} of {}", link.table(), link.name), route::add_route(&change))
     }));
     steps.extend(
-        policy_rules(link)
+        link.policy_rules()
             .iter()
             .map(|rule| (format!("add the rule of {}", link.name), route::add_rule(rule))),
     );
@@ -108,21 +106,6 @@ fn in_table(link: &PodLink, destination: IpNet, gateway: Option<IpAddr>) -> PodR
         table: Some(link.table()),
         scope: None,
     }
-}
-
-/// Rules that send packets from the link's addresses to its table.
-pub(crate) fn policy_rules(link: &PodLink) -> Vec<RuleChange> {
-    let addresses = link.addresses.iter().filter(|_| link.policy.is_some());
-    addresses
-        .map(|address| RuleChange {
-            priority: RULE_PRIORITY + u32::from(link.position),
-            source: Some((address.addr(), address.max_prefix_len())),
-            destination: None,
-            table: link.table(),
-            protocol: PROTOCOL,
-            ipv6: address.addr().is_ipv6(),
-        })
-        .collect()
 }
 
 fn route_over(link: &PodLink, asked: &PodRoute) -> RouteChange {

@@ -9,7 +9,6 @@ use nix::libc;
 use crate::error::errno;
 use crate::netns::{HostNamespace, PodNamespace};
 use crate::pod_link::{PodLink, Source, Taken};
-use crate::setup::policy_rules;
 use crate::{DatapathError, observe};
 
 /// What the kernel makes `dev0`, `dev1`, … of.
@@ -32,8 +31,11 @@ pub fn unwire(
     links: &[(PodLink, Option<Taken>)],
 ) -> Result<Vec<Leftover>, DatapathError> {
     let there = route::links(&mut pod.route)?.links;
-    let rules: Vec<Change<'static>> =
-        links.iter().flat_map(|(link, _)| policy_rules(link)).map(|rule| route::delete_rule(&rule)).collect();
+    let rules: Vec<Change<'static>> = links
+        .iter()
+        .flat_map(|(link, _)| link.policy_rules())
+        .map(|rule| route::delete_rule(&rule))
+        .collect();
     let mut left: Vec<String> = failures(pod.route.apply(&rules)).collect();
     for (link, taken) in links {
         if let (Source::Device { .. }, Some(taken)) = (&link.source, taken)

@@ -265,7 +265,7 @@ impl Work<'_> {
 
     /// Takes back what was made, backwards, and tells what stays.
     fn undo(&mut self, taken: &[Option<Taken>]) -> Vec<String> {
-        let rules = self.links.iter().flat_map(setup::policy_rules);
+        let rules = self.links.iter().flat_map(PodLink::policy_rules);
         let rules: Vec<Change<'static>> = rules.map(|rule| route::delete_rule(&rule)).collect();
         // Rules that were not there yet are refused, which is well.
         drop(self.pod.route.apply(&rules));

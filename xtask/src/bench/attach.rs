@@ -20,6 +20,7 @@ use anyhow::Result;
 use crate::workspace::Workspace;
 use crate::{output, program};
 use caller::Caller;
+use floor::Bare;
 use ours::Ours;
 use place::Place;
 use table::Table;
@@ -105,20 +106,8 @@ pub(super) fn with_programs(programs: &Path, amount: Amount) -> Result<()> {
 fn build(workspace: &Workspace) -> Result<PathBuf> {
     output::line("building the release executables (the first time takes minutes)");
     let folder = workspace.target.join("release");
-    // A crate that does not build now does not keep the others from being measured.
-    let built = program::status(workspace.cargo().args([
-        "build",
-        "--quiet",
-        "--release",
-        "-p",
-        "nodeagent",
-        "-p",
-        "cni",
-        "--bins",
-    ]))?;
-    if !built.success() {
-        output::line("  the build failed: ours is measured as built before, if at all");
-    }
+    let crates = ["build", "--quiet", "--release", "-p", "nodeagent", "-p", "cni", "--bins"];
+    program::must(workspace.cargo().args(crates))?;
     std::fs::create_dir_all(&folder)?;
     empty::build(workspace, &folder)?;
     Ok(folder)
@@ -128,13 +117,13 @@ fn run(programs: &Path, folder: &Path, kind: Kind, amount: Amount) -> Result<()>
     let place = Place::new(folder, amount.pods.max(100))?;
     let pair = pair::contender(&place, kind)?;
     let ours = Ours::start(programs, &place, kind)?;
-    let contenders: Vec<&Contender> =
-        std::iter::once(&pair).chain(ours.as_ref().map(Ours::contender)).collect();
+    let contenders = [&pair, ours.contender()];
+    let bare = |nics| Bare::new(&place, kind, ours.contender(), nics);
     describe(&place, kind)?;
     let empty = empty::path(programs);
     let mut table = Table::new(&contenders);
-    let one = one_by_one::one_nic(&place, kind, &contenders, &empty, amount.turns, &mut table)?;
-    one_by_one::many_nics(&place, kind, &contenders, amount.turns.div_ceil(2), &mut table)?;
+    let one = one_by_one::one_nic(&place, &bare, &contenders, &empty, amount.turns, &mut table)?;
+    one_by_one::many_nics(&place, &bare, &contenders, amount.turns.div_ceil(2), &mut table)?;
     together::arrivals(&place, &contenders, amount.pods, &mut table)?;
     together::at_once(&place, &contenders, &one, &mut table)?;
     together::departures(&place, &contenders, &mut table)?;

@@ -25,8 +25,8 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// Time from the start of the process to its end. Nothing of it is a shell's or a runtime's.
-    fn call(&self, verb: &str, container: &str, pod: &Pod) -> Result<Duration> {
+    /// Time from the start of the process to its end, and what it printed. Nothing of it is a shell's or a runtime's.
+    fn call(&self, verb: &str, container: &str, pod: &Pod) -> Result<(Duration, Vec<u8>)> {
         let mut command = Command::new(&self.program);
         command.env_clear().env("CNI_COMMAND", verb).env("CNI_CONTAINERID", container);
         command.env("CNI_NETNS", &pod.path).env("CNI_IFNAME", &self.ifname).env("CNI_PATH", &self.path);
@@ -47,18 +47,24 @@ impl Caller {
                 printed(&out.stderr)
             );
         }
-        Ok(took)
+        Ok((took, out.stdout))
     }
 }
 
 /// Attaches one pod by all callers, one after the other.
 pub(super) fn add(callers: &[Caller], container: &str, pod: &Pod) -> Result<Duration> {
-    callers.iter().map(|caller| caller.call("ADD", container, pod)).sum()
+    callers.iter().map(|caller| Ok(caller.call("ADD", container, pod)?.0)).sum()
+}
+
+/// Attaches one pod by the only caller and returns what it printed.
+pub(super) fn answer(callers: &[Caller], container: &str, pod: &Pod) -> Result<serde_json::Value> {
+    let caller = callers.first().context("nobody to call")?;
+    Ok(serde_json::from_slice(&caller.call("ADD", container, pod)?.1)?)
 }
 
 /// Detaches it, backwards.
 pub(super) fn del(callers: &[Caller], container: &str, pod: &Pod) -> Result<Duration> {
-    callers.iter().rev().map(|caller| caller.call("DEL", container, pod)).sum()
+    callers.iter().rev().map(|caller| Ok(caller.call("DEL", container, pod)?.0)).sum()
 }
 
 /// Links of a pod beside loopback: what an attach must have made before its time means anything.

@@ -9,7 +9,7 @@ use super::caller::{Caller, add, del, links};
 use super::floor::{Bare, Log};
 use super::place::Place;
 use super::table::Table;
-use super::{Contender, Kind, MANY, empty};
+use super::{Contender, MANY, empty};
 use crate::bench::measure::{median, milliseconds, percentile, time};
 use crate::output;
 
@@ -34,14 +34,14 @@ impl Times {
 /// A pod with one NIC: medians and ratios. Returns each contender's median ADD.
 pub(super) fn one_nic(
     place: &Place,
-    kind: Kind,
+    bare: &dyn Fn(usize) -> Result<Bare>,
     contenders: &[&Contender],
     empty: &Path,
     turns: usize,
     table: &mut Table,
 ) -> Result<Vec<Duration>> {
     output::line(&format!("one NIC, {turns} turns, medians"));
-    let (mut bare, mut log) = (Bare::new(kind, 1)?, Log::new(place)?);
+    let (mut bare, mut log) = (bare(1)?, Log::new(place)?);
     let (mut kernel, mut start, mut write) = (Times::default(), Vec::new(), Vec::new());
     let mut times = vec![Times::default(); contenders.len()];
     for turn in 0..=turns {
@@ -76,13 +76,13 @@ pub(super) fn one_nic(
 /// A pod with [`MANY`] NICs, and what each further one costs.
 pub(super) fn many_nics(
     place: &Place,
-    kind: Kind,
+    bare: &dyn Fn(usize) -> Result<Bare>,
     contenders: &[&Contender],
     turns: usize,
     table: &mut Table,
 ) -> Result<()> {
     output::line(&format!("{MANY} NICs, {turns} turns, medians"));
-    let (mut bare_one, mut bare_many) = (Bare::new(kind, 1)?, Bare::new(kind, MANY)?);
+    let (mut bare_one, mut bare_many) = (bare(1)?, bare(MANY)?);
     let mut bare = [Times::default(), Times::default()];
     let mut times = vec![[Times::default(), Times::default()]; contenders.len()];
     for turn in 0..=turns {
