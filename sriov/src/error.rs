@@ -4,6 +4,7 @@ use crate::allocation::AllocationError;
 use crate::driver::DriverError;
 use crate::pf_lock::Changing;
 use crate::stuck::Stuck;
+use crate::vf::VfError;
 
 /// Why a PF or VF was not changed. Every message names the function and, where there is one, the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -21,4 +22,7 @@ pub enum SriovError {
     /// sriov-cni's files.
     #[error(transparent)]
     Allocation(#[from] AllocationError),
+    /// A VF cannot be given or taken back.
+    #[error(transparent)]
+    Vf(#[from] VfError),
 }

@@ -11,6 +11,8 @@ mod error;
 mod pf_lock;
 mod roots;
 mod stuck;
+pub mod vf;
+pub mod vfio;
 
 pub use error::SriovError;
 pub use pf_lock::{Changing, PfChange, PfLocks, PfUse};

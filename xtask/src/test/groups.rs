@@ -33,6 +33,14 @@ pub(crate) const GROUPS: &[Group] = &[
             ("cni", "vm_conformance"),
         ],
     },
+    Group {
+        name: "virtual functions",
+        nics: &["igb:0:0", "igb:1:1"],
+        modules: &[],
+        memory: 1024,
+        limit: 1200,
+        suites: &[("sriov", "vm_vf")],
+    },
     // A boot of its own: runtimes fill the machine's memory with their images and own its /etc/cni.
     Group {
         name: "runtimes",
