@@ -15,7 +15,7 @@ use datapath::netns::{PodNamespace, cookie_of, open_path};
 use ipnet::IpNet;
 
 use crate::book::sticky;
-use crate::delegated::{self, Conversation};
+use crate::delegated::Conversation;
 use crate::engine::{Engine, Event, words};
 use crate::failpoint;
 use crate::network::Networks;
@@ -127,6 +127,7 @@ impl Engine {
         let mut old = (*old).clone();
         old.phase = Phase::Detaching;
         self.detach(old, same_place.then_some(pod), conversation);
+        self.refuse_owed(&request.key)?;
         Ok(Before::Another(kept))
     }
 
@@ -143,9 +144,7 @@ impl Engine {
     /// After a failure: plugins' DELs, VLANs, addresses, the record. The links are back already.
     fn take_back(&self, mut attachment: Attachment, conversation: &mut dyn Conversation) {
         attachment.phase = Phase::Detaching;
-        if let Err(error) = delegated::del(&mut attachment, conversation) {
-            tracing::warn!(key = %attachment.key, %error, "a plugin's part of a failed attach is owed");
-        }
+        self.delete_delegates(&mut attachment, conversation);
         self.finish_detach(attachment);
     }
 }

@@ -1,27 +1,14 @@
 //! Other plugins: what they are told, and what they told.
 
-use std::sync::PoisonError;
-use std::time::{Duration, Instant};
-
 use cni::error::code;
 use cni::protocol::{DelegateCall, Outcome};
 use cni::{CniResult, Command, Environment, Error, delegate_file, note, plugin_run};
 
 use crate::engine::Engine;
-use crate::gate::Pass;
-use crate::record::{Attachment, Delegate, Key, Phase};
+use crate::record::{Attachment, Delegate, Key};
 
 /// Milliseconds that one plugin may take.
 const TIMEOUT_MS: u64 = 60_000;
-
-/// How long a debt that was handed to a caller is not handed to another one.
-const HANDED: Duration = Duration::from_secs(5);
-
-/// How often it is looked whether a debt is paid.
-const HANDED_LOOK: Duration = Duration::from_millis(20);
-
-/// Debts that a caller is handed at most.
-const DEBTS: usize = 4;
 
 /// Who runs plugins for the engine: the executable at the other end of the socket.
 pub trait Conversation {
@@ -40,6 +27,8 @@ pub struct Gone {
     pub plugin: String,
     /// Why.
     pub why: String,
+    /// It went in the middle: the plugin that it had begun may still run.
+    pub in_the_middle: bool,
 }
 
 /// For calls that no executable made.
@@ -49,7 +38,8 @@ pub struct NoConversation;
 impl Conversation for NoConversation {
     fn run(&mut self, calls: Vec<DelegateCall>) -> Result<Vec<Outcome>, Gone> {
         let plugin = calls.into_iter().next().map(|call| call.plugin).unwrap_or_default();
-        Err(Gone { plugin, why: "the call did not come from the executable multi-nic".to_owned() })
+        let why = "the call did not come from the executable multi-nic".to_owned();
+        Err(Gone { plugin, why, in_the_middle: false })
     }
 }
 
@@ -74,7 +64,7 @@ pub(crate) fn call(key: &Key, netns: &str, delegate: &Delegate, command: Command
 }
 
 /// The DELs that undo an attachment's delegates, last ADD first.
-fn deletions(attachment: &Attachment) -> Vec<DelegateCall> {
+pub(crate) fn deletions(attachment: &Attachment) -> Vec<DelegateCall> {
     let each = attachment.delegates.iter().enumerate().rev();
     each.map(|(id, delegate)| {
         let add = call(&attachment.key, &attachment.netns, delegate, Command::Add, id);
@@ -116,14 +106,25 @@ pub(crate) fn add(
     Ok(results)
 }
 
-/// Runs delegates' DELs; those that failed or could not be run stay in the record.
-pub(crate) fn del(attachment: &mut Attachment, conversation: &mut dyn Conversation) -> Result<(), Error> {
-    if attachment.delegates.is_empty() {
-        return Ok(());
+impl Engine {
+    /// Runs delegates' DELs; those that failed or could not be run stay in the record, and are owed.
+    pub(crate) fn delete_delegates(&self, attachment: &mut Attachment, conversation: &mut dyn Conversation) {
+        if attachment.delegates.is_empty() {
+            return;
+        }
+        let settled = match conversation.run(deletions(attachment)) {
+            Ok(outcomes) => settle(attachment, &outcomes),
+            Err(gone) => {
+                if gone.in_the_middle {
+                    self.may_still_run(&attachment.key);
+                }
+                Err(Error::new(code::TRY_AGAIN, gone.to_string()))
+            }
+        };
+        if let Err(error) = settled {
+            tracing::warn!(key = %attachment.key, %error, "a plugin's DEL is owed");
+        }
     }
-    let outcomes = conversation.run(deletions(attachment));
-    let outcomes = outcomes.map_err(|gone| Error::new(code::TRY_AGAIN, gone.to_string()))?;
-    settle(attachment, &outcomes)
 }
 
 /// Runs delegates' CHECKs, each with what its ADD answered, where the version has that command.
@@ -163,98 +164,5 @@ fn settle(attachment: &mut Attachment, outcomes: &[Outcome]) -> Result<(), Error
         Some(error) => Err(error),
         None if attachment.delegates.is_empty() => Ok(()),
         None => Err(Error::new(code::DELEGATE, "not every plugin was run")),
-    }
-}
-
-impl Engine {
-    /// DELs that are owed: of attachments that are otherwise taken apart.
-    pub(crate) fn debts(&self) -> Vec<DelegateCall> {
-        let book = self.book();
-        let mut owed = book
-            .attachments
-            .values()
-            .filter(|attachment| attachment.phase == Phase::Detaching && !attachment.delegates.is_empty());
-        let Some(first) = owed.next() else { return Vec::new() };
-        let mut handed = self.handed.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        handed.retain(|_, since| now.duration_since(*since) < HANDED);
-        // Many callers at once must not all pay the same, and nobody what a call for the key is about to settle.
-        let is_free = |key: &Key| !handed.contains_key(key) && self.is_idle(key);
-        let mine: Vec<_> = std::iter::once(first)
-            .chain(owed)
-            .filter(|attachment| is_free(&attachment.key))
-            .take(DEBTS)
-            .collect();
-        handed.extend(mine.iter().map(|attachment| (attachment.key.clone(), now)));
-        mine.into_iter().flat_map(|attachment| deletions(attachment)).take(DEBTS).collect()
-    }
-
-    /// The one call at a time for a key that is attached or detached. Somebody may still run DELs of the key's plugins:
-    /// they would undo what this call makes or the next one, so they are waited for.
-    pub(crate) fn alone_for(&self, key: &Key) -> Result<Pass<'_, Key>, Error> {
-        let end = Instant::now() + HANDED * 4;
-        loop {
-            let pass = self.one_for(key)?;
-            let since = self.handed.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied();
-            if since.is_none_or(|since| since.elapsed() >= HANDED) {
-                return Ok(pass);
-            }
-            drop(pass);
-            if Instant::now() > end {
-                let words = format!("plugins' DELs of an earlier attachment of {key} are being run");
-                return Err(Error::new(code::TRY_AGAIN, words));
-            }
-            std::thread::sleep(HANDED_LOOK);
-        }
-    }
-
-    /// Whoever was handed debts by an agent that was killed may still be at them.
-    pub(crate) fn debts_are_handed(&self) {
-        let owed = self.attachments();
-        let owed = owed.iter().filter(|one| one.phase == Phase::Detaching && !one.delegates.is_empty());
-        let now = Instant::now();
-        let mut handed = self.handed.lock().unwrap_or_else(PoisonError::into_inner);
-        handed.extend(owed.map(|attachment| (attachment.key.clone(), now)));
-    }
-
-    /// Takes in how debts went. Outcomes are in the order of the calls that were handed out.
-    pub fn paid(&self, debts: &[DelegateCall], outcomes: &[Outcome]) {
-        self.take_in(debts, outcomes);
-        let mut handed = self.handed.lock().unwrap_or_else(PoisonError::into_inner);
-        handed.retain(|key, _| {
-            let file = note::file_name(&key.network, &key.container_id, &key.ifname);
-            debts.iter().all(|debt| debt.file != file)
-        });
-    }
-
-    fn take_in(&self, debts: &[DelegateCall], outcomes: &[Outcome]) {
-        for (debt, outcome) in debts.iter().zip(outcomes) {
-            if outcome.error.is_some() {
-                continue;
-            }
-            let owed = self.attachments().into_iter().find(|attachment| {
-                attachment.phase == Phase::Detaching
-                    && note::file_name(
-                        &attachment.key.network,
-                        &attachment.key.container_id,
-                        &attachment.key.ifname,
-                    ) == debt.file
-            });
-            let Some(owed) = owed else { continue };
-            let Ok(_one) = self.one_for(&owed.key) else { continue };
-            // Whoever held the key before may have settled it.
-            let Some(owed) = self.attachment(&owed.key) else { continue };
-            if owed.phase != Phase::Detaching {
-                continue;
-            }
-            let mut owed = (*owed).clone();
-            let before = owed.delegates.len();
-            owed.delegates.retain(|delegate| {
-                delegate.plugin != debt.plugin || delegate.ifname != debt.environment.ifname
-            });
-            if owed.delegates.len() < before {
-                self.finish_detach(owed);
-            }
-        }
     }
 }

@@ -11,7 +11,7 @@ use netlink::Socket;
 use netlink::route::VlanProtocol;
 use store::{Batch, Table};
 
-use crate::delegated::{self, Conversation};
+use crate::delegated::Conversation;
 use crate::engine::{Engine, Event, kernel_error, now, words};
 use crate::failpoint;
 use crate::links;
@@ -64,9 +64,7 @@ impl Engine {
             }
         }
         failpoint::reached("del.unwired");
-        if let Err(error) = delegated::del(&mut attachment, conversation) {
-            tracing::warn!(key = %attachment.key, %error, "a plugin's part of a detach is owed");
-        }
+        self.delete_delegates(&mut attachment, conversation);
         failpoint::reached("del.delegated");
         self.finish_detach(attachment);
     }

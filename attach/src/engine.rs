@@ -94,7 +94,7 @@ pub struct Engine {
     pub(crate) vlans: Gate<u32>,
     sockets: Mutex<Vec<Socket>>,
     pub(crate) suspects: Mutex<Vec<Key>>,
-    /// Attachments whose debts were handed out, and when.
+    /// Attachments whose plugins somebody may be running outside of a call for them, and until when at most.
     pub(crate) handed: Mutex<BTreeMap<Key, Instant>>,
 }
 

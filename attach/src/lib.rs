@@ -8,6 +8,7 @@ mod add;
 mod book;
 mod check;
 mod collect;
+mod debts;
 mod delegated;
 mod detach;
 mod engine;

@@ -170,11 +170,13 @@ fn converse(engine: &Engine, connection: &Connection, busy: bool, metrics: &Metr
             Answer::Failed { error, debts: answer.debts }
         }
     };
-    connection.send(&message, None)?;
-    if !debts.is_empty()
-        && let Ok((ran, _)) = connection.receive::<Ran>()
-    {
-        engine.paid(&debts, &ran.outcomes);
+    let sent = connection.send(&message, None);
+    if debts.is_empty() {
+        return sent;
+    }
+    match sent.and_then(|()| connection.receive::<Ran>()) {
+        Ok((ran, _)) => engine.paid(&debts, &ran.outcomes),
+        Err(_) => engine.unheard(&debts),
     }
     Ok(())
 }
@@ -187,7 +189,8 @@ struct Caller<'a> {
 impl Conversation for Caller<'_> {
     fn run(&mut self, calls: Vec<DelegateCall>) -> Result<Vec<Outcome>, Gone> {
         let plugin = calls.first().map(|call| call.plugin.clone()).unwrap_or_default();
-        let gone = |error: io::Error| Gone { plugin: plugin.clone(), why: error.to_string() };
+        let gone =
+            |error: io::Error| Gone { plugin: plugin.clone(), why: error.to_string(), in_the_middle: true };
         self.connection.send(&Answer::Run(calls), None).map_err(gone)?;
         self.connection.set_deadline(PLUGINS).map_err(gone)?;
         let ran = self.connection.receive::<Ran>().map_err(gone);

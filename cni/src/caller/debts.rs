@@ -1,9 +1,14 @@
 //! `--pay-debts`: DELs of delegates that nobody could run before, by hand (TRAPS P1).
 
+use std::time::{Duration, Instant};
+
 use super::conversation::Work;
 use super::{PATIENCE, eprint, folders};
 use crate::environment::{Command, Environment};
 use crate::protocol::{Call, Connection, DelegateCall, PROTOCOL, Ran, Tool};
+
+/// How long all debts may take that are handed over at once: the agent holds up calls for the same containers.
+const TIME: Duration = Duration::from_secs(20);
 
 /// Asks for debts as long as some can be paid; the exit status is 0 when none is left.
 pub(super) fn pay(tool: Tool) -> i32 {
@@ -35,7 +40,7 @@ pub(super) fn pay(tool: Tool) -> i32 {
             eprint(&format!("multi-nic: {paid} debts were paid, none is left\n"));
             return 0;
         }
-        let outcomes = work.pay(&debts, None);
+        let outcomes = work.pay(&debts, Some(Instant::now() + TIME));
         let failed: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.error.as_ref()).collect();
         for error in &failed {
             eprint(&format!("multi-nic: {error}\n"));
