@@ -1,4 +1,5 @@
-//! SIGKILL of the agent at every step that it has, under many pods at a time (issue "Pods get NICs" §6). REQUIRES: root, veth, macvlan, `host-local`, the feature `failpoints`.
+//! SIGKILL of the agent at every step that it has, under many pods at a time, and of the executable in the middle of a
+//! conversation (issue "Pods get NICs" §6). REQUIRES: root, veth, macvlan, `host-local`, the feature `failpoints`.
 //!
 //! `MULTI_NIC_SOAK_CYCLES`, `MULTI_NIC_SOAK_KILLS` and `MULTI_NIC_SOAK_SEED` make the first test longer, or another one.
 
@@ -14,12 +15,16 @@
 mod harness;
 mod soak;
 
+use std::fs;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use harness::{Agent, Lab};
-use nix::sys::signal::Signal;
+use harness::{Agent, Lab, wait_for};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use serde_json::json;
 use soak::caller::{Caller, promised};
 use soak::pod::{Links, Pod};
 use soak::{FLAGS, Size, networks, soak};
@@ -47,6 +52,86 @@ fn a_kill_at_any_step_loses_nothing_and_leaves_nothing() {
         width: 64,
         seed: number("MULTI_NIC_SOAK_SEED", 4),
     });
+}
+
+#[test]
+fn a_step_that_hangs_holds_up_no_other_attach() {
+    let (lab, _agent, caller) = machine("add.sysctls=hang:8000");
+    let config = |master: &str| {
+        json!({
+            "cniVersion": "1.0.0", "name": master, "type": "multi-nic", "masters": [master],
+            "plugin": { "type": "macvlan", "mode": "bridge" },
+            "ipam": { "type": "static", "addresses": [{ "address": "10.9.0.1/16" }] },
+        })
+        .to_string()
+    };
+    let stuck = Pod::new(lab.path("stuck"));
+    let mut first = caller.start("ADD", &config("nic1"), "stuck", &stuck.path, "/usr/lib/cni");
+    wait_for("the first one's links, which is where it hangs", || (!stuck.links().is_empty()).then_some(()));
+
+    // On the same NIC and on the other one.
+    std::thread::scope(|scope| {
+        for number in 0..16 {
+            let (lab, caller, config) = (&lab, &caller, &config);
+            scope.spawn(move || {
+                let name = format!("p{number}");
+                let pod = Pod::new(lab.path(&name));
+                let config = config(if number % 2 == 0 { "nic1" } else { "nic2" });
+                let result = caller.call("ADD", &config, &name, &pod.path).unwrap();
+                assert_eq!(pod.links(), promised(&result));
+                caller.call("DEL", &config, &name, &pod.path).unwrap();
+                assert_eq!(pod.links(), Links::new());
+            });
+        }
+    });
+
+    assert!(first.try_wait().unwrap().is_none(), "all others came after the one that hung");
+    assert!(first.wait().unwrap().success());
+}
+
+#[test]
+fn an_executable_killed_while_it_runs_a_plugin_is_repaired() {
+    let (lab, agent, caller) = machine("");
+    let networks = networks::read(&lab);
+    let plugins = lab.path("plugins");
+    fs::create_dir(&plugins).unwrap();
+    let number = lab.path("plugin");
+    let slow = format!(
+        "#!/bin/sh\n/usr/lib/cni/host-local || exit 1\n[ $CNI_COMMAND = ADD ] || exit 0\necho $$ > {}\nexec sleep 60\n",
+        number.display()
+    );
+    fs::write(plugins.join("host-local"), slow).unwrap();
+    fs::set_permissions(plugins.join("host-local"), fs::Permissions::from_mode(0o755)).unwrap();
+    let pod = Pod::new(lab.path("pod"));
+    let config = networks[2].config.to_string();
+    let mut call = caller.start("ADD", &config, "c", &pod.path, plugins.to_str().unwrap());
+    wait_for("the plugin's address", || {
+        if let Some(status) = call.try_wait().unwrap() {
+            let mut text = String::new();
+            std::io::Read::read_to_string(&mut call.stdout.take().unwrap(), &mut text).unwrap();
+            panic!("{status}: {text}");
+        }
+        (!networks::held_by_host_local(&lab).is_empty()).then_some(())
+    });
+
+    killpg(Pid::from_raw(i32::try_from(call.id()).unwrap()), Signal::SIGKILL).unwrap();
+    call.wait().unwrap();
+    // The plugin is nobody's child now; it has done what it was there for.
+    let plugin = wait_for("the plugin's number", || fs::read_to_string(&number).ok()?.trim().parse().ok());
+    kill(Pid::from_raw(plugin), Signal::SIGKILL).unwrap();
+
+    // Nobody can run the plugin's DEL: it is owed, and paid with the next call.
+    let attachments = || agent.get("/v1/attachments").json();
+    wait_for("the repair", || (attachments()["attachments"][0]["phase"] == "detaching").then_some(()));
+    assert_eq!(pod.links(), Links::new());
+    let other = Pod::new(lab.path("other"));
+    wait_for("the debt to be paid", || {
+        let config = networks[0].config.to_string();
+        caller.call("ADD", &config, "d", &other.path).unwrap();
+        caller.call("DEL", &config, "d", &other.path).unwrap();
+        networks::held_by_host_local(&lab).is_empty().then_some(())
+    });
+    wait_for("nothing to be left", || (attachments()["total"] == 0).then_some(()));
 }
 
 #[test]

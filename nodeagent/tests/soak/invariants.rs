@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::model::{Model, Stand};
+use super::networks::Network;
 use super::pod::{Links, links_here};
 use crate::harness::{Lab, http};
 
@@ -43,11 +44,10 @@ pub(crate) fn compare(
     for attachment in attachments["attachments"].as_array().unwrap() {
         let container = attachment["containerId"].as_str().unwrap().to_owned();
         let network = attachment["network"].as_str().unwrap();
-        for (address, from_block) in addresses(attachment) {
+        for (position, address, from_block) in addresses(attachment) {
             *held.entry(network.to_owned()).or_default() += u64::from(from_block);
-            let other = holders.insert((network.to_owned(), address), container.clone());
-            // Of `other` it is open, see the model.
-            if let Some(other) = other.filter(|_| network != "other") {
+            let other = holders.insert((Network::pool(network, position), address), container.clone());
+            if let Some(other) = other {
                 model.is_wrong(format!("{address} of {network} is held by {other} and by {container}"));
             }
         }
@@ -164,11 +164,12 @@ fn links_of(attachment: &Value) -> Links {
     links
 }
 
-/// An attachment's addresses, and whether each is from a block of ours.
-fn addresses(attachment: &Value) -> Vec<(IpAddr, bool)> {
-    let links = attachment["links"].as_array().unwrap().iter();
-    let all = links.flat_map(|link| link["addresses"].as_array().unwrap());
-    all.map(|one| (parse(&one["address"]), one["block"].is_string())).collect()
+/// An attachment's addresses with the position of their link, and whether each is from a block of ours.
+fn addresses(attachment: &Value) -> Vec<(usize, IpAddr, bool)> {
+    let links = attachment["links"].as_array().unwrap().iter().enumerate();
+    let of = |link: &Value| link["addresses"].as_array().unwrap().clone();
+    let all = links.flat_map(|(position, link)| of(link).into_iter().map(move |one| (position, one)));
+    all.map(|(position, one)| (position, parse(&one["address"]), one["block"].is_string())).collect()
 }
 
 fn parse(address: &Value) -> IpAddr {

@@ -72,7 +72,7 @@ pub(crate) struct Model {
     /// Number of the last comparison.
     pub(crate) compared: AtomicU64,
     /// Who was answered which address and has not asked for its DEL.
-    holders: Mutex<BTreeMap<(usize, IpAddr), String>>,
+    holders: Mutex<BTreeMap<(String, IpAddr), String>>,
     resting: AtomicBool,
     /// Take apart, begin nothing new.
     ending: AtomicBool,
@@ -290,12 +290,17 @@ impl Model {
             Ok(result) => {
                 let links = promised(&result);
                 let mut holders = self.holders.lock().unwrap();
-                // Not of `other`: under kills `host-local` was seen to give one address to two; that is open.
-                let own = links.values().flatten().filter(|_| place.network != OTHER);
-                for address in own {
-                    let before = holders.insert((place.network, *address), place.container.clone());
-                    if let Some(other) = before.filter(|other| *other != place.container) {
-                        self.is_wrong(format!("{address} was given to {} and is {other}'s", place.container));
+                let network = &self.networks[place.network].name;
+                for (position, addresses) in links.values().enumerate() {
+                    for address in addresses {
+                        let held = (Network::pool(network, position), *address);
+                        let before = holders.insert(held, place.container.clone());
+                        if let Some(other) = before.filter(|other| *other != place.container) {
+                            self.is_wrong(format!(
+                                "{address} was given to {} and is {other}'s",
+                                place.container
+                            ));
+                        }
                     }
                 }
                 if links.len() != 2 || links.values().any(|addresses| addresses.is_empty()) {

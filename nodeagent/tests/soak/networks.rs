@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 use crate::harness::{Lab, wait_for};
 
+/// The network with another plugin's addresses.
+const OTHER: &str = "other";
+
 /// A network as pods are attached to it.
 #[derive(Debug, Clone)]
 pub(crate) struct Network {
@@ -16,6 +19,11 @@ pub(crate) struct Network {
 }
 
 impl Network {
+    /// What the addresses of a link are taken from: nobody else has them. `host-local` has a folder for each NIC.
+    pub(crate) fn pool(network: &str, link: usize) -> String {
+        if network == OTHER { format!("{network}-{link}") } else { network.to_owned() }
+    }
+
     /// The configuration's text with one more key.
     pub(crate) fn with(&self, key: &str, value: Value) -> String {
         let mut config = self.config.clone();
@@ -58,11 +66,11 @@ pub(crate) fn read(lab: &Lab) -> Vec<Network> {
     let own = ["small", "wide"].map(|name| Network { name: name.to_owned(), config: printed(lab, name) });
     let ranges = json!([[{ "subnet": "172.20.0.0/16" }]]);
     let other = json!({
-        "cniVersion": "1.0.0", "name": "other", "type": "multi-nic", "masters": ["nic1", "nic2"],
+        "cniVersion": "1.0.0", "name": OTHER, "type": "multi-nic", "masters": ["nic1", "nic2"],
         "plugin": { "type": "macvlan", "mode": "bridge" },
         "ipam": { "type": "host-local", "dataDir": lab.path("host-local"), "ranges": ranges },
     });
-    own.into_iter().chain([Network { name: "other".to_owned(), config: other }]).collect()
+    own.into_iter().chain([Network { name: OTHER.to_owned(), config: other }]).collect()
 }
 
 /// What `multi-nicd cni-config` prints, as a runtime hands it to the plugin.
@@ -77,10 +85,16 @@ fn printed(lab: &Lab, network: &str) -> Value {
     config
 }
 
-/// Addresses that `host-local` holds.
+/// Addresses that `host-local` holds, with the folder of their NIC.
 pub(crate) fn held_by_host_local(lab: &Lab) -> Vec<String> {
-    let folder = lab.path("host-local/other");
-    let files = fs::read_dir(folder).into_iter().flatten().flatten();
-    let names = files.map(|file| file.file_name().to_string_lossy().into_owned());
-    names.filter(|name| name.parse::<std::net::IpAddr>().is_ok()).collect()
+    let mut held = Vec::new();
+    for folder in fs::read_dir(lab.path("host-local")).into_iter().flatten().flatten() {
+        for file in fs::read_dir(folder.path()).into_iter().flatten().flatten() {
+            let name = file.file_name().to_string_lossy().into_owned();
+            if name.parse::<std::net::IpAddr>().is_ok() {
+                held.push(format!("{}/{name}", folder.file_name().to_string_lossy()));
+            }
+        }
+    }
+    held
 }
