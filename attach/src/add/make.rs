@@ -52,6 +52,7 @@ impl Engine {
         clock.step("wait");
         self.with_host(|host| self.make_vlans(host, attachment))??;
         self.refuse_strangers(request, attachment)?;
+        self.take_vfs(request, attachment)?;
         let made = self.wire(request, attachment, pod, clock)?;
         let (announcer, ears) = (made.announcer, made.ears);
         if announcer.is_some() || !ears.is_empty() {
@@ -64,10 +65,13 @@ impl Engine {
             };
             drop(std::thread::Builder::new().name("announce".to_owned()).spawn(repeat));
         }
-        for (link, made) in attachment.links.iter_mut().zip(&made.links) {
+        for (link, made) in attachment.links.iter_mut().filter(|link| link.is_ours()).zip(&made.links) {
             link.mac = made.address.as_ref().and_then(hw_addr);
             link.mtu = made.mtu;
-            link.original = made.taken.as_ref().map(links::original);
+            // A VF's was noted before its PF changed it.
+            if link.vf.is_none() {
+                link.original = made.taken.as_ref().map(links::original);
+            }
         }
         clock.step("wired");
         failpoint::reached("add.wired");
@@ -84,8 +88,7 @@ impl Engine {
     ) -> Result<Made, Error> {
         let several = links::multipath(attachment);
         for _ in 0..NUMBERS {
-            let wanted: Vec<datapath::PodLink> =
-                attachment.links.iter().map(|link| links::wired(link, &request.conf)).collect();
+            let wanted: Vec<datapath::PodLink> = links::all_wired(attachment, &request.conf);
             let mut step = |name: &'static str| -> Result<(), DatapathError> {
                 clock.step(name);
                 failpoint::reached(&format!("add.{name}"));
