@@ -4,6 +4,8 @@ mod addresses;
 mod make;
 mod reserve;
 
+pub(crate) use addresses::masters;
+
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
