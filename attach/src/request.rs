@@ -128,7 +128,6 @@ impl Request {
                 Some(LinkUse::Macvlan { passthru: mode == "passthru" })
             }
             "host-device" => Some(LinkUse::Whole),
-            "sriov" => Some(LinkUse::Vf),
             _ => None,
         })
     }

@@ -14,6 +14,7 @@ use crate::cli::Machine;
 use crate::clock::rfc3339;
 use crate::config::Config;
 use crate::current_networks::Current;
+use crate::device_plugin::{self, PluginParts};
 use crate::health::Health;
 use crate::history::History;
 use crate::inventory::cache::{Cache, CacheError, CacheParts};
@@ -109,6 +110,20 @@ pub fn run(config: Config) -> Result<(), AgentError> {
     }
     if let Some(attaching) = &attaching {
         runtime.spawn(attaching.look_at_nics(newest.subscribe()));
+    }
+    if config.machine == Machine::Live {
+        let calls = attaching.as_ref().map(Attaching::calls);
+        let _in_runtime = runtime.enter();
+        device_plugin::start(PluginParts {
+            settings,
+            newest: newest.subscribe(),
+            cache: cache.handle.clone(),
+            metrics: Arc::clone(&metrics),
+            attached: Box::new(move || {
+                let all = calls.as_ref().map_or_else(Vec::new, |calls| calls.engine().attachments());
+                all.iter().flat_map(|one| one.links.iter().map(|link| link.nic.clone())).collect()
+            }),
+        });
     }
     let (close, closing) = watch::channel(false);
     let shared = Shared {

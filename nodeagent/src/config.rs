@@ -1,10 +1,12 @@
 //! The agent's configuration: flags and `agent.yaml`, resolved and validated.
 
 mod default_file;
+mod device_plugin;
 mod reading;
 mod settings;
 
 pub use default_file::default_file;
+pub use device_plugin::{DevicePlugin, DevicePool, DeviceUse, LinkType, PoolKind, Ranged, Selector};
 pub use reading::ConfigError;
 #[cfg(test)]
 pub(crate) use reading::parse;

@@ -21,15 +21,19 @@ mod clock;
 mod cni_server;
 mod config;
 mod current_networks;
+mod device_plugin;
 mod health;
 mod history;
 mod inventory;
 mod keeper;
+mod kubelet_api;
+mod kubelet_folder;
 mod logging;
 mod memory;
 mod metrics;
 mod nearest;
 mod page;
+mod podresources;
 mod rest;
 mod running;
 mod serve;
@@ -39,8 +43,8 @@ mod systemd;
 pub use agent::{AgentError, run};
 pub use cli::{Cli, Command, Machine};
 pub use config::{
-    Config, ConfigError, DeviceClass, Limits, LogFormat, LogLevel, PciId, ReprobeInterval, Settings,
-    default_file,
+    Config, ConfigError, DeviceClass, DevicePlugin, DevicePool, DeviceUse, Limits, LinkType, LogFormat,
+    LogLevel, PciId, PoolKind, Ranged, ReprobeInterval, Selector, Settings, default_file,
 };
 pub use inventory::cache::CacheError;
 pub use rest::openapi_document;

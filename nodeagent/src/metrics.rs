@@ -1,5 +1,6 @@
 //! Metrics: counters that live, and gauges that are made from the inventory when somebody asks.
 
+mod devices;
 mod pods;
 
 use std::sync::atomic::AtomicI64;
@@ -15,6 +16,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::inventory::published::Published;
+pub(crate) use devices::{Given, Registered};
 pub(crate) use pods::Held;
 
 /// The agent's metrics. Label values are names of NICs, of routes and of enumerations, never free text.
@@ -34,6 +36,7 @@ pub(crate) struct Metrics {
     /// Notifications that the kernel dropped because we read too slowly.
     pub(crate) overruns: Counter,
     pods: pods::PodMetrics,
+    devices: devices::DeviceMetrics,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -84,6 +87,7 @@ impl Metrics {
             reprobe_differences: Counter::default(),
             overruns: Counter::default(),
             pods: pods::PodMetrics::new(),
+            devices: devices::DeviceMetrics::default(),
         }
     }
 
@@ -134,6 +138,7 @@ impl Metrics {
             self.overruns.clone(),
         );
         self.pods.register(&mut registry);
+        self.devices.register(&mut registry);
         held.register(&mut registry);
         if let Some(published) = published {
             inventory(&mut registry, published);
@@ -215,7 +220,8 @@ mod tests {
         let metrics = Metrics::new();
         metrics.answered("/v1/nics/{id}", "GET", 404);
         metrics.probed(Duration::from_millis(3));
-        let published = Published::new("abc", 7, openapi::example_inventory().unwrap(), Vec::new());
+        let published =
+            Published::new("abc", 7, openapi::example_inventory().unwrap(), Vec::new(), &Default::default());
 
         let text = metrics.text(Some(&published), &Held::default()).unwrap();
 

@@ -117,7 +117,6 @@ impl Host {
             networks: Box::new(move || Arc::clone(&networks.lock().unwrap())),
             tell: Box::new(|_| {}),
             permits: 4,
-            sriov: attach::SriovParts::default(),
         })
         .unwrap()
     }

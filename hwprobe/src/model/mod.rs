@@ -30,7 +30,7 @@ pub use speed::{PortSpeed, Speed, SpeedClass, SpeedMbps, SpeedParseError, SpeedS
 pub use sriov::{Eswitch, Sriov, SriovCapacity, SriovZeroReason, VfEntry, VfLinkState, VfOf};
 pub use stacking::{Stacking, StackingDetail};
 pub use usage::{
-    ExtraMacs, ExtraMacsAnswer, ExtraMacsSource, Held, HeldBy, NamespaceRef, NotSecondary, Protection,
-    ProtectionReason, Secondary, Unusable, UsableFor,
+    ExtraMacs, ExtraMacsAnswer, ExtraMacsSource, Held, HeldBy, NamespaceRef, NotSecondary, PodHolder,
+    Protection, ProtectionReason, Secondary, Unusable, UsableFor,
 };
 pub use warning::{Warning, WarningCode};

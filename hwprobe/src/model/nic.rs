@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     DevlinkPort, Driver, ExtraMacs, Failure, GpuRelation, Held, HwAddr, IpInterface, LinkFacts,
-    LldpNeighbour, PciAddress, PciFunction, Protection, RdmaDevice, Resources, Secondary, Speed, Sriov,
-    Stacking, VfOf,
+    LldpNeighbour, PciAddress, PciFunction, PodHolder, Protection, RdmaDevice, Resources, Secondary, Speed,
+    Sriov, Stacking, VfOf,
 };
 
 /// What a NIC is called wherever it goes: its PCI address, else its bus path, else (virtual links) its name.
@@ -228,6 +228,9 @@ pub struct Nic {
     /// Who holds it. Absent = nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
+    /// Which containers the kubelet has given it, or shares of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_by: Vec<PodHolder>,
     /// Whether pods may get it, and for what it can be used now.
     pub secondary: Secondary,
     /// Whether the port passes more than one MAC address.
@@ -271,6 +274,7 @@ impl Nic {
             lldp: None,
             protected: None,
             held: None,
+            held_by: Vec::new(),
             secondary: Secondary::default(),
             extra_macs: ExtraMacs::default(),
             failures: Vec::new(),

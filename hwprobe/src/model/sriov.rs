@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Held, HwAddr, NicId, PciAddress, SpeedMbps};
+use super::{Held, HwAddr, NicId, PciAddress, PodHolder, SpeedMbps};
 
 /// SR-IOV of a PF.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,6 +168,9 @@ pub struct VfEntry {
     /// Who holds it. Absent = free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
+    /// Which container the kubelet has given it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_by: Vec<PodHolder>,
 }
 
 impl VfEntry {
@@ -191,6 +194,7 @@ impl VfEntry {
             node_guid: None,
             port_guid: None,
             held: None,
+            held_by: Vec::new(),
         }
     }
 }

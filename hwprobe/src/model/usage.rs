@@ -91,6 +91,38 @@ pub enum HeldBy {
     Upper,
     /// The node uses it: it is protected or has an address.
     Node,
+    /// The kubelet has given it to a pod (`heldBy` says which), and it has not left yet.
+    Pod,
+}
+
+/// A container that the kubelet has given a device: the NIC, or a share of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct PodHolder {
+    /// The extended resource, like `multinic.fms.io/rails`.
+    pub resource: String,
+    /// Id of the device under that resource.
+    pub device: String,
+    /// Namespace of the pod; absent when only the kubelet's checkpoint could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Name of the pod; absent when only the kubelet's checkpoint could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
+    /// UID of the pod; absent when the kubelet was asked, whose answer does not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// Name of the container in the pod.
+    pub container: String,
+}
+
+impl PodHolder {
+    /// Somebody who has `device` of `resource`.
+    pub fn new(resource: String, device: String) -> Self {
+        Self { resource, device, ..Self::default() }
+    }
 }
 
 /// A network namespace, as far as this node can name it.

@@ -58,6 +58,8 @@ pub enum WarningCode {
     UplinkUnknown,
     /// The REST port is taken by somebody else; tried again.
     RestPortBusy,
+    /// Another device plugin serves a resource that we were to serve; looked at again.
+    ResourceTaken,
 }
 
 impl WarningCode {
@@ -76,6 +78,7 @@ impl WarningCode {
             Self::DuplicateMac => "duplicateMac",
             Self::UplinkUnknown => "uplinkUnknown",
             Self::RestPortBusy => "restPortBusy",
+            Self::ResourceTaken => "resourceTaken",
         }
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use utoipa::PartialSchema;
 
+use super::device_plugin::DevicePlugin;
 use super::settings::{Limits, Settings};
 
 /// The text of `--print-default`. Reading it back gives the defaults.
@@ -29,7 +30,11 @@ fn section(text: &mut String, indent: usize, values: &Value, schema_of_section: 
         match value {
             Value::Object(members) if !members.is_empty() => {
                 text.push_str(&format!("{margin}{key}:\n"));
-                let inner = if key == "limits" { schema(&Limits::schema()) } else { Value::Null };
+                let inner = match key.as_str() {
+                    "limits" => schema(&Limits::schema()),
+                    "devicePlugin" => schema(&DevicePlugin::schema()),
+                    _ => Value::Null,
+                };
                 if inner.is_null() {
                     for (name, member) in members {
                         text.push_str(&format!("{margin}  {name}: {}\n", flow(member)));

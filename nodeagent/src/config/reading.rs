@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use hwprobe::{SpeedClass, SpeedMbps};
 use serde_json::{Map, Value};
 
+use super::device_plugin;
 use super::settings::{DeviceClass, Limits, LogFormat, LogLevel, PciId, ReprobeInterval, Settings};
 use crate::nearest::nearest;
 
@@ -135,6 +136,10 @@ pub(crate) fn parse(file: &Path, text: &str) -> Result<Settings, ConfigError> {
     top.one("logFormat", "auto, text, journal or json", &mut settings.log_format, |item| {
         LogFormat::ALL.iter().find(|(name, _)| item == name).map(|(_, format)| *format)
     })?;
+    if let Some(section) = top.section("devicePlugin")? {
+        let classes = settings.device_classes.keys().map(String::as_str).collect();
+        device_plugin::read(section, &classes, &mut settings.device_plugin)?;
+    }
     if let Some(section) = top.section("limits")? {
         limits(section, &mut settings.limits)?;
     }
@@ -169,7 +174,7 @@ fn name(item: &Value) -> Option<String> {
 }
 
 /// One mapping of the file. It learns the known keys by being asked for them.
-struct Section<'a> {
+pub(super) struct Section<'a> {
     file: &'a Path,
     path: String,
     members: &'a Map<String, Value>,
@@ -198,7 +203,7 @@ impl<'a> Section<'a> {
         self.members.get(key).filter(|value| !value.is_null())
     }
 
-    fn wrong(&self, key: &str, allowed: &str) -> ConfigError {
+    pub(super) fn wrong(&self, key: &str, allowed: &str) -> ConfigError {
         let value = self.members.get(key).map_or_else(|| "not given".to_owned(), Value::to_string);
         let (file, allowed) = (self.file.to_owned(), allowed.to_owned());
         ConfigError::WrongValue { file, key: self.full(key), value, allowed }
@@ -209,7 +214,23 @@ impl<'a> Section<'a> {
         self.get(key).map(|value| Section::new(file, path, value)).transpose()
     }
 
-    fn one<T>(
+    /// The mappings of a list; one mapping that is no list counts as a list of it.
+    pub(super) fn sections(&mut self, key: &str) -> Result<Vec<Section<'a>>, ConfigError> {
+        let (file, path) = (self.file, self.full(key));
+        let items = match self.get(key) {
+            None => return Ok(Vec::new()),
+            Some(Value::Array(items)) => items.as_slice(),
+            Some(Value::Object(_)) => return Ok(self.section(key)?.into_iter().collect()),
+            Some(_) => return Err(self.wrong(key, "a list of mappings")),
+        };
+        items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| Section::new(file, format!("{path}[{index}]"), item))
+            .collect()
+    }
+
+    pub(super) fn one<T>(
         &mut self,
         key: &str,
         allowed: &str,
@@ -222,14 +243,20 @@ impl<'a> Section<'a> {
         Ok(())
     }
 
-    fn number(&mut self, key: &str, least: u32, most: u32, target: &mut u32) -> Result<(), ConfigError> {
+    pub(super) fn number(
+        &mut self,
+        key: &str,
+        least: u32,
+        most: u32,
+        target: &mut u32,
+    ) -> Result<(), ConfigError> {
         self.one(key, &format!("a number from {least} to {most}"), target, |value| {
             let number = u32::try_from(value.as_u64()?).ok()?;
             (least..=most).contains(&number).then_some(number)
         })
     }
 
-    fn list<T>(
+    pub(super) fn list<T>(
         &mut self,
         key: &str,
         allowed: &str,
@@ -239,7 +266,7 @@ impl<'a> Section<'a> {
         self.one(key, allowed, target, |value| value.as_array()?.iter().map(read).collect())
     }
 
-    fn finish(self) -> Result<(), ConfigError> {
+    pub(super) fn finish(self) -> Result<(), ConfigError> {
         let known = || self.known.iter().map(String::as_str);
         match self.members.keys().find(|key| !known().any(|one| one == *key)) {
             None => Ok(()),

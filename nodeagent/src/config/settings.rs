@@ -6,6 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use hwprobe::{SpeedClass, SpeedMbps, SpeedThresholds};
 use serde::{Serialize, Serializer};
 
+use super::device_plugin::DevicePlugin;
+
 /// Every setting of the agent, with its value when the file does not say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -53,6 +55,8 @@ pub struct Settings {
     /// Form of the log: auto (journal when systemd runs the agent, else text), text, journal or json.
     #[schema(value_type = String)]
     pub log_format: LogFormat,
+    /// Devices for pods as resources of the kubelet.
+    pub device_plugin: DevicePlugin,
     /// What clients may take at most.
     pub limits: Limits,
 }
@@ -72,6 +76,7 @@ impl Default for Settings {
             reprobe_interval: ReprobeInterval::Seconds(600),
             log_level: LogLevel::Info,
             log_format: LogFormat::Auto,
+            device_plugin: DevicePlugin::default(),
             limits: Limits::default(),
         }
     }

@@ -49,6 +49,28 @@ deviceClasses:
 reprobeInterval: off
 logLevel: debug
 logFormat: json
+devicePlugin:
+  enabled: true
+  prefix: net.example
+  kubeletDir: /run/kubelet
+  deviceInfoDir: /run/info
+  unhealthyAfter: 1
+  healthyAfter: 3
+  pools:
+    - name: vfs
+      use: vfio
+      rdma: true
+      excludeTopology: true
+      selectors:
+        vendors: ["15B3"]
+        devices: ["0x101e"]
+        drivers: [vfio-pci]
+        pciAddresses: ["0000:3b:00.2"]
+        pfNames: ["ens1f0#0-3,5", ens2]
+        rootDevices: ["0000:3B:00.0#1"]
+        linkTypes: [ether, infiniband]
+        deviceClasses: [rails]
+    - { name: nics_1, kind: nic, count: 16, selectors: [{ drivers: [igb] }, { vendors: ["8086"] }] }
 limits: { connections: 7, connectionsPerPeer: 6, eventStreams: 5, headerBytes: 9000, headerFields: 33, bodyBytes: 100, headerSeconds: 3, requestSeconds: 2, writeSeconds: 1 }
 "#;
     let settings = parse(file(), text).unwrap();
@@ -80,6 +102,20 @@ fn unknown_keys_and_wrong_values_are_named() {
         "allowedHosts: [\"a b\"]",
         "- a\n- b",
         "protected: [\"\"]",
+        "devicePlugin: { enable: true }",
+        "devicePlugin: { prefix: kubernetes.io }",
+        "devicePlugin: { prefix: Net.example }",
+        "devicePlugin: { kubeletDir: var/lib }",
+        "devicePlugin: { pools: 7 }",
+        "devicePlugin: { pools: [{ kind: vf }] }",
+        "devicePlugin: { pools: [{ name: a-b }] }",
+        "devicePlugin: { pools: [{ name: a }, { name: A }] }",
+        "devicePlugin: { pools: [{ name: a, kind: pf }] }",
+        "devicePlugin: { pools: [{ name: a, count: 3 }] }",
+        "devicePlugin: { pools: [{ name: a, kind: nic, count: 3, use: vfio }] }",
+        "devicePlugin: { pools: [{ name: a, selectors: [{ pfName: [x] }] }] }",
+        "devicePlugin: { pools: [{ name: a, selectors: { pfNames: [\"x#3-1\"] } }] }",
+        "devicePlugin: { pools: [{ name: a, selectors: { deviceClasses: [x] } }] }",
     ];
     let refusals: Vec<String> = texts.iter().map(|text| format!("{text:?}\n    {}", refusal(text))).collect();
 

@@ -25,6 +25,7 @@ use crate::cli::Machine;
 use crate::health::Health;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
+use crate::podresources::Holdings;
 
 /// Milliseconds between readings while the kernel's tables change under them.
 const TORN_PAUSES: [u64; 8] = [5, 10, 20, 40, 80, 160, 320, 640];
@@ -48,6 +49,7 @@ pub enum CacheError {
 enum Request {
     Raise { warning: Box<Warning>, about: String },
     Clear { code: WarningCode, about: String },
+    Show(Arc<Holdings>),
     Stop,
 }
 
@@ -67,6 +69,11 @@ impl CacheHandle {
     /// Takes a warning of the agent's own back.
     pub(crate) fn clear_warning(&self, code: WarningCode, about: &str) {
         self.ask(Request::Clear { code, about: about.to_owned() });
+    }
+
+    /// Shows from now on that pods have these devices.
+    pub(crate) fn show_holdings(&self, holdings: Arc<Holdings>) {
+        self.ask(Request::Show(holdings));
     }
 
     fn ask(&self, request: Request) {
@@ -159,6 +166,8 @@ struct Worker {
     remembered: Vec<RememberedProtection>,
     /// The agent's own warnings with what each is about.
     own: Vec<(String, Warning)>,
+    /// What the kubelet has given to pods.
+    holdings: Arc<Holdings>,
     seen: Inventory,
     current: Arc<Published>,
     log: SharedLog,
@@ -188,7 +197,8 @@ impl Worker {
         let begun = Instant::now();
         let seen = probe.inventory();
         metrics.probed(begun.elapsed());
-        let current = Arc::new(Published::new(log.epoch(), 1, seen.clone(), Vec::new()));
+        let current =
+            Arc::new(Published::new(log.epoch(), 1, seen.clone(), Vec::new(), &Holdings::default()));
         newest.send_replace(Some(Arc::clone(&current)));
         log.publish(differences(None, &current.inventory), EventCause::Start, 1);
         tracing::info!(
@@ -209,6 +219,7 @@ impl Worker {
             memory,
             remembered,
             own,
+            holdings: Arc::default(),
             seen,
             current,
             log,
@@ -287,6 +298,10 @@ impl Worker {
                     self.own.push((about, *warning));
                     changed = true;
                 }
+                Request::Show(holdings) => {
+                    changed |= self.holdings != holdings;
+                    self.holdings = holdings;
+                }
                 Request::Clear { code, about } => {
                     let before = self.own.len();
                     self.own.retain(|(known, warning)| *known != about || warning.code != code);
@@ -364,7 +379,7 @@ impl Worker {
     fn publish(&mut self, cause: EventCause) {
         let generation = self.current.generation + 1;
         let own = self.own.iter().map(|(_, warning)| warning.clone()).collect();
-        let next = Published::new(self.log.epoch(), generation, self.seen.clone(), own);
+        let next = Published::new(self.log.epoch(), generation, self.seen.clone(), own, &self.holdings);
         let found = differences(Some(&self.current.inventory), &next.inventory);
         if found.is_empty() {
             return;

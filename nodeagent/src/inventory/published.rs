@@ -9,6 +9,8 @@ use openapi::NicList;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use crate::podresources::Holdings;
+
 /// One generation. Never changes; a change makes the next one.
 #[derive(Debug)]
 pub(crate) struct Published {
@@ -28,13 +30,15 @@ pub(crate) struct Published {
 pub(crate) type Newest = watch::Receiver<Option<Arc<Published>>>;
 
 impl Published {
-    /// Generation `generation` of the run `epoch`.
+    /// Generation `generation` of the run `epoch`; `holdings`: what the kubelet has given to pods.
     pub(crate) fn new(
         epoch: &str,
         generation: u64,
         mut inventory: Inventory,
         agent_warnings: Vec<Warning>,
+        holdings: &Holdings,
     ) -> Self {
+        holdings.show(&mut inventory);
         inventory.warnings.extend(agent_warnings.iter().cloned());
         inventory.warnings.sort_by_key(|warning| warning.code);
         // Hexadecimal digits and a dash are always a header value.

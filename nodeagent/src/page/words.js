@@ -100,6 +100,7 @@ export function holder(held, short = false) {
     master: () => ['slave of', held.holder ?? 'a bond or bridge'],
     upper: () => ['below', held.holder ?? 'other links'],
     node: () => ['the node itself'],
+    pod: () => ['given to a pod'],
   }[held.by];
   return (parts ? parts() : [plain(held.by), held.holder]).filter(Boolean).join(' ');
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask codegen`: the files that are written by a program, and whether they are up to date.
 
+mod kubelet_api;
 mod openapi;
 mod pci_names;
 
@@ -28,7 +29,7 @@ struct Generated {
 type Generator = fn(&Workspace) -> Result<Vec<Generated>>;
 
 /// Each makes its files from what the workspace holds; one that cannot never hides the others.
-const GENERATORS: [Generator; 2] = [pci_names::generate, openapi::generate];
+const GENERATORS: [Generator; 3] = [pci_names::generate, kubelet_api::generate, openapi::generate];
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let workspace = Workspace::load()?;

@@ -13,7 +13,8 @@ fn settings() -> Settings {
 
 fn selected(query: &str) -> Result<Vec<String>, Refusal> {
     let settings = settings();
-    let published = Published::new("abc", 1, openapi::example_inventory().unwrap(), Vec::new());
+    let published =
+        Published::new("abc", 1, openapi::example_inventory().unwrap(), Vec::new(), &Default::default());
     let context = Context { published: &published, settings: &settings };
     let query = Query::parse(Some(query), FILTERS.iter().map(|filter| filter.name))?;
     let selection = Selection::parse(&query, &settings)?;

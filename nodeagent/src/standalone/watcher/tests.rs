@@ -21,7 +21,7 @@ struct Running {
 }
 
 fn published(nics: &[Nic]) -> Option<Arc<Published>> {
-    Some(Arc::new(Published::new("test", 1, machine(nics), Vec::new())))
+    Some(Arc::new(Published::new("test", 1, machine(nics), Vec::new(), &Default::default())))
 }
 
 fn start(folder: &Path) -> Running {
