@@ -4,6 +4,8 @@ mod addresses;
 mod make;
 mod reserve;
 
+pub(crate) use addresses::masters;
+
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -144,6 +146,7 @@ impl Engine {
     /// After a failure: plugins' DELs, VLANs, addresses, the record. The links are back already.
     fn take_back(&self, mut attachment: Attachment, conversation: &mut dyn Conversation) {
         attachment.phase = Phase::Detaching;
+        self.return_vfs(&mut attachment);
         self.delete_delegates(&mut attachment, conversation);
         self.finish_detach(attachment);
     }

@@ -11,7 +11,6 @@ use crate::delegated::{self, Conversation};
 use crate::engine::{Engine, kernel_error, words};
 use crate::record::{Attachment, Phase, Tool};
 use crate::request::Request;
-use crate::select::LinkUse;
 
 impl Engine {
     /// Compares.
@@ -60,7 +59,7 @@ impl Engine {
     pub(crate) fn compare(&self, attachment: &Attachment, pod: &mut PodNamespace) -> Result<(), Error> {
         let missing = |words: String| Err(Error::new(code::INTERNAL, words));
         let there = observe::pod(pod).map_err(|error| kernel_error(&error))?;
-        for link in attachment.links.iter().filter(|link| link.link != LinkUse::Delegated) {
+        for link in attachment.links.iter().filter(|link| link.is_ours()) {
             let Some(now) = there.links.iter().find(|now| now.index == link.ifindex && now.name == link.name)
             else {
                 return missing(format!("interface {} is not there", link.name));
@@ -108,6 +107,7 @@ impl Engine {
                 }
             }
         }
+        self.compare_vfs(attachment)?;
         for route in &attachment.multipath {
             let found = there.routes.iter().any(|now| {
                 now.destination == route.dst.network()

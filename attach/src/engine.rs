@@ -21,6 +21,7 @@ use crate::gate::{Gate, Pass};
 use crate::network::Networks;
 use crate::record::{Attachment, Key};
 use crate::request::Request;
+use crate::vf::SriovParts;
 
 /// How long a call waits for another one with the same key, or for its turn in the kernel.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -46,6 +47,8 @@ pub struct Parts {
     pub tell: Box<dyn Fn(Event) + Send + Sync>,
     /// Threads that may work in the kernel at once for ADDs; 2 for each processor is right.
     pub permits: u32,
+    /// What is shared with whoever else works on PFs.
+    pub sriov: SriovParts,
 }
 
 impl fmt::Debug for Parts {
@@ -92,6 +95,7 @@ pub struct Engine {
     kernel: Gate<()>,
     /// One maker or remover of VLANs above a NIC at a time, by index.
     pub(crate) vlans: Gate<u32>,
+    pub(crate) vfs: sriov::vf::Vfs,
     sockets: Mutex<Vec<Socket>>,
     pub(crate) suspects: Mutex<Vec<Key>>,
     /// Attachments whose plugins somebody may be running outside of a call for them, and until when at most.
@@ -132,6 +136,7 @@ impl Engine {
             keys: Gate::new(1),
             kernel: Gate::new(parts.permits),
             vlans: Gate::new(1),
+            vfs: parts.sriov.vfs(),
             sockets: Mutex::new(Vec::new()),
             suspects: Mutex::new(Vec::new()),
             handed: Mutex::new(BTreeMap::new()),

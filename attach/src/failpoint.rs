@@ -20,6 +20,9 @@ pub const STEPS: [&str; 15] = [
     "flushed",
 ];
 
+/// Steps that only attachments with VFs come by.
+pub const VF_STEPS: [&str; 2] = ["add.vfs", "del.vfs"];
+
 /// A step is reached.
 ///
 /// With the feature `failpoints`, `MULTI_NIC_FAIL` in the environment says what happens: `STEP=kill` ends the

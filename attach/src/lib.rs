@@ -26,10 +26,12 @@ pub mod select;
 mod status;
 mod sweep;
 pub mod usage;
+mod vf;
 
 pub use delegated::{Conversation, Gone, NoConversation};
 pub use engine::{Answer, Engine, Event, Parts};
-pub use failpoint::STEPS;
+pub use failpoint::{STEPS, VF_STEPS};
 pub use leases::Lease;
 pub use recover::Recovered;
 pub use sweep::Swept;
+pub use vf::SriovParts;

@@ -37,7 +37,7 @@ pub(crate) fn wired(link: &PodLink, conf: &NetConf) -> Wired {
         index: link.ifindex,
         source,
         mtu: (link.mtu > 0).then_some(link.mtu),
-        address: link.mac.as_ref().filter(|_| !is_ipvlan(link)).map(link_address),
+        address: link.mac.as_ref().filter(|_| !has_given_mac(link)).map(link_address),
         addresses: link.addresses.iter().map(|lease| lease.address).collect(),
         routes: routes.collect(),
         policy: link.policy_routing.then(|| PolicyTable { gateways: gateways() }),
@@ -46,8 +46,14 @@ pub(crate) fn wired(link: &PodLink, conf: &NetConf) -> Wired {
     }
 }
 
-fn is_ipvlan(link: &PodLink) -> bool {
-    matches!(link.link, LinkUse::Ipvlan { .. })
+/// The links of an attachment that are made or moved.
+pub(crate) fn all_wired(attachment: &Attachment, conf: &NetConf) -> Vec<Wired> {
+    attachment.links.iter().filter(|link| link.is_ours()).map(|link| wired(link, conf)).collect()
+}
+
+/// It has its master's address, or the one that its PF gave it.
+fn has_given_mac(link: &PodLink) -> bool {
+    matches!(link.link, LinkUse::Ipvlan { .. } | LinkUse::Vf)
 }
 
 /// What is made above the master; absent: the device itself goes.
@@ -68,7 +74,7 @@ pub(crate) fn kind(link: &LinkUse, conf: &NetConf) -> Option<NewLinkKind> {
                 sources: sources(conf),
             })
         }
-        LinkUse::Whole | LinkUse::Delegated => None,
+        LinkUse::Whole | LinkUse::Vf | LinkUse::Delegated => None,
     }
 }
 
@@ -124,7 +130,7 @@ pub(crate) fn result(attachment: &Attachment, conf: &NetConf) -> CniResult {
             sandbox: attachment.netns.clone(),
             socket_path: String::new(),
             pci_id: match link.link {
-                LinkUse::Whole => pci(link),
+                LinkUse::Whole | LinkUse::Vf => pci(link),
                 _ => String::new(),
             },
         });

@@ -40,6 +40,7 @@ fn is_gone(link: &PodLink, inventory: &Inventory) -> bool {
     let Generation { ifindex, device, .. } = nic.generation;
     let other_device = matches!((device, link.generation.device), (Some(now), Some(then)) if now != then);
     // A device that was moved has another index where it is.
-    let other_index = link.link != LinkUse::Whole && ifindex.is_some() && ifindex != link.generation.ifindex;
+    let moved = matches!(link.link, LinkUse::Whole | LinkUse::Vf);
+    let other_index = !moved && ifindex.is_some() && ifindex != link.generation.ifindex;
     other_device || other_index
 }

@@ -89,7 +89,9 @@ pub(crate) fn wish(request: &Request, network: Option<&Network>, link: LinkUse) 
 /// A refusal to choose, as the runtime reads it.
 pub(crate) fn select_error(error: &SelectError) -> Error {
     let code = match error {
-        SelectError::NoSuchMaster { .. } | SelectError::NoSuchClass { .. } => code::INVALID_CONFIG,
+        SelectError::NoSuchMaster { .. } | SelectError::NoSuchClass { .. } | SelectError::NotAVf { .. } => {
+            code::INVALID_CONFIG
+        }
         SelectError::InUse { .. } => code::NIC_IN_USE,
         _ => code::NO_NIC,
     };
@@ -133,7 +135,7 @@ pub(crate) fn attachment(
     let policy = request.conf.own.policy_routing.unwrap_or(selection.chosen.len() > 1);
     let mut links = Vec::new();
     for (index, (chosen, name)) in selection.chosen.iter().zip(names).enumerate() {
-        if plugin.mtu > chosen.mtu && *link != LinkUse::Whole {
+        if plugin.mtu > chosen.mtu && !matches!(link, LinkUse::Whole | LinkUse::Vf) {
             let words =
                 format!("plugin.mtu: {} is above the {} of master {}", plugin.mtu, chosen.mtu, chosen.master);
             return Err(Error::new(code::INVALID_CONFIG, words).with_details("0 takes the master's own"));
@@ -157,6 +159,8 @@ pub(crate) fn attachment(
             routes: Vec::new(),
             policy_routing: policy,
             original: None,
+            pf: chosen.pf.clone(),
+            vf: None,
         });
     }
     if let Some(first) = links.first_mut() {

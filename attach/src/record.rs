@@ -9,6 +9,7 @@ use hwprobe::{Generation, HwAddr, NicId};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sriov::vf::VfOriginal;
 
 use crate::engine::now;
 use crate::select::LinkUse;
@@ -193,6 +194,38 @@ pub struct PodLink {
     /// What a device was before it went to the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original: Option<Original>,
+    /// Name of the PF of a VF: its addresses are those of the PF's network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pf: Option<String>,
+    /// What a VF was before it was changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vf: Option<VfRecord>,
+}
+
+/// A VF that was changed for a pod.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VfRecord {
+    /// What it is used as.
+    pub role: VfRole,
+    /// What it was.
+    pub original: VfOriginal,
+    /// File that tells others which device the pod got, where we wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub info_file: Option<String>,
+}
+
+/// What a VF is used as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum VfRole {
+    /// Its netdev is the pod's.
+    Netdev,
+    /// It is the pod's through vfio-pci.
+    Vfio,
+    /// Pods' macvlan links stand on it.
+    Master,
 }
 
 /// An address and whose it is.
@@ -278,6 +311,23 @@ pub struct Delegate {
     /// What its ADD printed; absent when it did not end well or was never heard of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
+}
+
+impl PodLink {
+    /// Name that a network knows it by: its master's, or its PF's.
+    pub fn network_name(&self) -> &str {
+        self.pf.as_deref().unwrap_or(&self.master)
+    }
+
+    /// A link that we make or move: no plugin of others does, and it is no device of user space.
+    pub fn is_ours(&self) -> bool {
+        self.link != LinkUse::Delegated && !self.is_vfio()
+    }
+
+    /// It is a device of user space.
+    pub fn is_vfio(&self) -> bool {
+        self.vf.as_ref().is_some_and(|vf| vf.role == VfRole::Vfio)
+    }
 }
 
 impl Attachment {

@@ -8,7 +8,7 @@ use datapath::observe;
 use crate::delegated::NoConversation;
 use crate::engine::{Engine, hw_addr};
 use crate::links;
-use crate::record::{Attachment, Phase};
+use crate::record::{Attachment, Phase, PodLink};
 use crate::select::LinkUse;
 
 /// What a start found.
@@ -82,7 +82,7 @@ impl Engine {
         self.compare(attachment, &mut pod).ok()?;
         let there = observe::pod(&mut pod).ok()?;
         let mut whole = attachment.clone();
-        for link in &mut whole.links {
+        for link in whole.links.iter_mut().filter(|link| link.is_ours()) {
             let now = there.links.iter().find(|now| now.index == link.ifindex)?;
             link.mac = now.address.as_ref().and_then(hw_addr);
             link.mtu = now.mtu.unwrap_or(link.mtu);
@@ -100,7 +100,8 @@ impl Engine {
         }
         let Some(mut pod) = self.namespace_of(attachment) else { return false };
         observe::pod(&mut pod).is_ok_and(|there| {
-            attachment.links.iter().all(|link| there.links.iter().all(|now| now.index != link.ifindex))
+            let absent = |link: &PodLink| there.links.iter().all(|now| now.index != link.ifindex);
+            attachment.links.iter().all(|link| self.is_back_from_vfio(link).unwrap_or_else(|| absent(link)))
         })
     }
 
@@ -112,6 +113,7 @@ impl Engine {
     /// The kernel knows nothing of an earlier boot; plugins' files may.
     fn forget_boot(&self, mut attachment: Attachment) {
         attachment.phase = Phase::Detaching;
+        self.leave_allocations(&mut attachment);
         self.finish_detach(attachment);
     }
 }

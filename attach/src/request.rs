@@ -128,6 +128,7 @@ impl Request {
                 Some(LinkUse::Macvlan { passthru: mode == "passthru" })
             }
             "host-device" => Some(LinkUse::Whole),
+            "sriov" => Some(LinkUse::Vf),
             _ => None,
         })
     }

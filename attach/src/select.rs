@@ -6,6 +6,7 @@
 
 mod pool;
 mod rules;
+mod vf;
 mod words;
 
 use std::collections::BTreeMap;
@@ -63,6 +64,8 @@ pub enum LinkUse {
     },
     /// The device itself goes to the pod.
     Whole,
+    /// A virtual function goes to the pod, set up through its PF.
+    Vf,
 }
 
 impl LinkUse {
@@ -73,7 +76,7 @@ impl LinkUse {
 
     /// Leaves nothing of the NIC to the node.
     pub fn takes_all(&self) -> bool {
-        matches!(self, Self::Whole | Self::Macvlan { passthru: true })
+        matches!(self, Self::Whole | Self::Vf | Self::Macvlan { passthru: true })
     }
 }
 
@@ -120,6 +123,9 @@ pub struct Chosen {
     /// Network of its own address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub net_address: Option<IpNet>,
+    /// Name of its PF, where it is a VF that was chosen as one: addresses and names of networks are the PF's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pf: Option<String>,
 }
 
 /// A NIC that the pod does not get.
@@ -146,6 +152,8 @@ pub enum Rule {
     NotSecondary,
     /// It has no netdev here.
     NoNetdev,
+    /// It has no virtual functions.
+    NoVfs,
     /// It is administratively down.
     AdminDown,
     /// The plan of the network does not have it.
@@ -175,6 +183,9 @@ pub fn select(known: &Known<'_>, wish: &Wish) -> Result<Selection, SelectError> 
     if uplink_unknown && wish.link.takes_all() {
         return Err(SelectError::UplinkUnknown);
     }
+    if wish.link == LinkUse::Vf {
+        return vf::select(known, wish);
+    }
     let mut left_out = Vec::new();
     let pool = pool::pool(known, wish, &mut left_out)?;
     let ordered = pool::ordered(known, wish, pool, &mut left_out)?;
@@ -202,6 +213,7 @@ impl Chosen {
             mac: nic.mac,
             mtu: nic.link.as_ref()?.mtu,
             net_address: pool::net_addresses(nic).next(),
+            pf: None,
         })
     }
 }

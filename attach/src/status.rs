@@ -6,6 +6,7 @@ use cni::Error;
 use cni::error::code;
 use cni::protocol::Call;
 
+use crate::add::masters;
 use crate::engine::{Engine, words};
 use crate::network::{Network, Networks};
 use crate::plan::{self, Addresses};
@@ -25,7 +26,8 @@ impl Engine {
         let networks = (self.parts.networks)();
         let network = networks.networks.get(&request.conf.name);
         if request.tool == Tool::Ipam {
-            return network.map(|_| ()).ok_or_else(|| no_network(&request.conf.name, &networks));
+            let network = network.ok_or_else(|| no_network(&request.conf.name, &networks))?;
+            return masters(request).iter().try_for_each(|master| self.has_room(network, master));
         }
         let link = request.link_use()?;
         let by = plan::addresses_by(request)?;

@@ -32,6 +32,7 @@ impl Engine {
     /// Takes away what was dead at the last sweep and still is. `listed` says whether the runtime still lists a
     /// sandbox; when it cannot be asked, do not sweep.
     pub fn sweep(&self, listed: impl Fn(&Key) -> bool) -> Swept {
+        self.return_owed_vfs();
         let all = self.attachments();
         let live = |attachment: &&std::sync::Arc<Attachment>| {
             matches!(attachment.phase, Phase::Attached | Phase::Lost)

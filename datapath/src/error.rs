@@ -113,6 +113,12 @@ impl DatapathError {
         }
     }
 
+    /// Whether an ipvlan link on the same master has the address (`EADDRINUSE`): maybe one of a namespace that is
+    /// ending, and then only for a moment. All is undone.
+    pub fn is_address_on_master(&self) -> bool {
+        matches!(self, Self::Step { source, .. } if source.errno() == Some(nix::libc::EADDRINUSE))
+    }
+
     /// The whole story in one line: what was being done, what it usually means, the kernel's own words.
     pub fn sentence(&self) -> String {
         let mut words = self.to_string();

@@ -55,11 +55,13 @@ pub(crate) fn up(link: &PodLink) -> (String, Change<'static>) {
 }
 
 /// Routes of a link that is up: those asked for, then its own table and the rules that lead there.
+///
+/// A pod may have two networks that lead to one destination: what is asked for goes behind what is there.
 pub(crate) fn routes(link: &PodLink) -> Steps {
     let mut steps = Vec::new();
     for asked in &link.routes {
         let words = format!("add the route to {} over {}", asked.destination, link.name);
-        steps.push((words, route::add_route(&route_over(link, asked))));
+        steps.push((words, route::append_route(&route_over(link, asked))));
     }
     steps.extend(own_table(link).into_iter().map(|change| {
         (format!("fill routing table {} of {}", link.table(), link.name), route::add_route(&change))
@@ -150,5 +152,5 @@ pub(crate) fn multipath(links: &[PodLink], several: &MultipathRoute) -> (String,
         advmss: None,
         hops: hops.collect(),
     };
-    (format!("add the route to {}", several.destination), route::add_route(&change))
+    (format!("add the route to {}", several.destination), route::append_route(&change))
 }

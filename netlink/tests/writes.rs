@@ -238,6 +238,31 @@ fn addresses_routes_and_rules_read_back_and_go_again() {
 }
 
 #[test]
+fn an_appended_route_stands_by_until_the_first_goes() {
+    let mut socket = private();
+    let over = |link| default_over(vec![RouteNextHop { link: Some(link), ..RouteNextHop::default() }]);
+    let made = [("ve0", "ve1", 10), ("ve2", "ve3", 12)];
+    let links = made.map(|(name, peer, index)| NewLink { index: Some(index), ..veth(name, peer) });
+    let links: Vec<_> = links.iter().map(route::create_link).collect();
+    accepted(&mut socket, &links);
+    accepted(&mut socket, &[up(10), up(12), route::add_route(&over(10))]);
+
+    let verdicts = socket.apply(&[
+        route::add_route(&over(12)),
+        route::append_route(&over(12)),
+        route::append_route(&over(12)),
+    ]);
+
+    let errors: Vec<_> =
+        verdicts.iter().map(|verdict| verdict.as_ref().err().and_then(|e| e.errno())).collect();
+    assert_eq!(errors, [Some(17), None, Some(17)], "{verdicts:?}");
+    let ways = || ip_json("route show default").iter().map(|way| way["dev"].clone()).collect::<Vec<_>>();
+    assert_eq!(ways(), ["ve0", "ve2"]);
+    accepted(&mut socket, &[route::delete_link(10)]);
+    assert_eq!(ways(), ["ve2"]);
+}
+
+#[test]
 fn a_refusal_in_the_middle_has_the_kernels_words_and_stops_nobody() {
     let mut socket = private();
     let routes = default_over(vec![RouteNextHop {

@@ -54,6 +54,7 @@ impl Attaching {
             networks: Box::new(move || networks.get()),
             tell: Box::new(move |event| history.take(event)),
             permits: u32::try_from(processors * 2).unwrap_or(u32::MAX),
+            sriov: attach::SriovParts::default(),
         };
         match Self::begin(config, parts, metrics) {
             Ok(attaching) => Some(attaching),

@@ -312,6 +312,46 @@ impl Vfs {
         Ok(back)
     }
 
+    /// Lets links with MACs of their own (macvlan) stand on a VF of the host: trusted, no check of source addresses. Only
+    /// these two change.
+    ///
+    /// # Errors
+    /// When the PF refuses.
+    pub fn allow_macvlan(&self, host: &mut Socket, vf: &VfOriginal) -> Result<(), VfError> {
+        let now = self.admin(host, vf.pf, vf.index)?;
+        self.set_both(host, vf, (Some(true), now.trust), (Some(false), now.spoof_check))
+    }
+
+    /// Undoes [`Vfs::allow_macvlan`]; nothing when the VF is another one by now.
+    ///
+    /// # Errors
+    /// When the PF refuses.
+    pub fn disallow_macvlan(&self, host: &mut Socket, vf: &VfOriginal) -> Result<(), VfError> {
+        if !self.is_same(vf) {
+            return Ok(());
+        }
+        let now = self.admin(host, vf.pf, vf.index)?;
+        let (trust, spoof_check) = (vf.admin.trust, vf.admin.spoof_check);
+        self.set_both(host, vf, (trust, now.trust), (spoof_check, now.spoof_check))
+    }
+
+    /// Sets trust and the check of addresses, each as (wanted, now), where they differ.
+    fn set_both(
+        &self,
+        host: &mut Socket,
+        vf: &VfOriginal,
+        trust: (Option<bool>, Option<bool>),
+        spoof_check: (Option<bool>, Option<bool>),
+    ) -> Result<(), VfError> {
+        if let (Some(on), true) = (trust.0, trust.0 != trust.1) {
+            self.set(host, vf, &VfAttribute::Trust(on))?;
+        }
+        if let (Some(on), true) = (spoof_check.0, spoof_check.0 != spoof_check.1) {
+            self.set(host, vf, &VfAttribute::SpoofCheck(on))?;
+        }
+        Ok(())
+    }
+
     /// Whether the very device that was noted is still there: after a reset of the PF another one has its address.
     pub fn is_same(&self, vf: &VfOriginal) -> bool {
         fs::metadata(self.folder(vf.pci)).is_ok_and(|found| found.ino() == vf.device)
@@ -355,8 +395,8 @@ impl Vfs {
         self.netdev_of(pf).ok_or(VfError::NoPf { pf, index })
     }
 
-    /// Index and name of a function's netdev in the namespace that `/sys` shows.
-    fn netdev_of(&self, pci: PciAddress) -> Option<(u32, String)> {
+    /// Index and name of a function's netdev in the namespace that `/sys` shows; absent when it has none there.
+    pub fn netdev_of(&self, pci: PciAddress) -> Option<(u32, String)> {
         let mut found: Vec<(u32, String)> = fs::read_dir(self.folder(pci).join("net"))
             .ok()?
             .flatten()

@@ -46,12 +46,6 @@ impl Engine {
         let networks = (self.parts.networks)();
         let network = networks.networks.get(&request.conf.name);
         let network = network.ok_or_else(|| unknown_network(request, &networks))?;
-        let mut masters = request.conf.masters.clone();
-        if masters.is_empty()
-            && let Some(master) = request.conf.raw.get("master").and_then(serde_json::Value::as_str)
-        {
-            masters.push(master.to_owned());
-        }
         let mut result = CniResult { dns: ipam_dns(request), ..CniResult::default() };
         let mut book = self.book();
         book.know(&networks);
@@ -60,7 +54,7 @@ impl Engine {
         let mut attachment = plan::blank(request, group, &self.parts.boot);
         attachment.cookie = Some(cookie);
         attachment.sweepable = sees(&request.environment.netns, cookie);
-        let numbered = masters.into_iter().enumerate();
+        let numbered = masters(request).into_iter().enumerate();
         let numbered: Vec<(u16, String)> =
             numbered.map(|(index, master)| (u16::try_from(index).unwrap_or(u16::MAX), master)).collect();
         let wanted = request.static_ips()?;
@@ -96,6 +90,15 @@ impl Engine {
         (self.parts.tell)(Event::Attached(attachment));
         Ok(result)
     }
+}
+
+/// The masters that addresses are asked for on: those that `multi-nic` chose, or the one of another main plugin.
+pub(crate) fn masters(request: &Request) -> Vec<String> {
+    let conf = &request.conf;
+    if !conf.masters.is_empty() {
+        return conf.masters.clone();
+    }
+    conf.raw.get("master").and_then(serde_json::Value::as_str).map(str::to_owned).into_iter().collect()
 }
 
 fn ipam_dns(request: &Request) -> Option<serde_json::Value> {

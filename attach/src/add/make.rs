@@ -1,6 +1,7 @@
 //! What an ADD makes: links of ours, or the links of other plugins.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use cni::error::code;
 use cni::{CniResult, Error};
@@ -21,6 +22,10 @@ use crate::select::{LinkUse, usage_id};
 
 /// Numbers that are tried for a pod's links.
 const NUMBERS: u32 = 16;
+
+/// How long an address is waited for that an ipvlan link on the master still has, and how often it is looked at: the
+/// links of a namespace that has ended go a little later, and a full pool gives their addresses before that.
+const ENDING: (Duration, Duration) = (Duration::from_secs(2), Duration::from_millis(50));
 
 impl Engine {
     /// Makes links of ours, with other plugins' addresses where the request wants those.
@@ -52,6 +57,7 @@ impl Engine {
         clock.step("wait");
         self.with_host(|host| self.make_vlans(host, attachment))??;
         self.refuse_strangers(request, attachment)?;
+        self.take_vfs(request, attachment)?;
         let made = self.wire(request, attachment, pod, clock)?;
         let (announcer, ears) = (made.announcer, made.ears);
         if announcer.is_some() || !ears.is_empty() {
@@ -64,10 +70,13 @@ impl Engine {
             };
             drop(std::thread::Builder::new().name("announce".to_owned()).spawn(repeat));
         }
-        for (link, made) in attachment.links.iter_mut().zip(&made.links) {
+        for (link, made) in attachment.links.iter_mut().filter(|link| link.is_ours()).zip(&made.links) {
             link.mac = made.address.as_ref().and_then(hw_addr);
             link.mtu = made.mtu;
-            link.original = made.taken.as_ref().map(links::original);
+            // A VF's was noted before its PF changed it.
+            if link.vf.is_none() {
+                link.original = made.taken.as_ref().map(links::original);
+            }
         }
         clock.step("wired");
         failpoint::reached("add.wired");
@@ -83,9 +92,10 @@ impl Engine {
         clock: &mut Clock,
     ) -> Result<Made, Error> {
         let several = links::multipath(attachment);
-        for _ in 0..NUMBERS {
-            let wanted: Vec<datapath::PodLink> =
-                attachment.links.iter().map(|link| links::wired(link, &request.conf)).collect();
+        let patience = Instant::now() + ENDING.0;
+        let mut numbers = 0;
+        while numbers < NUMBERS {
+            let wanted: Vec<datapath::PodLink> = links::all_wired(attachment, &request.conf);
             let mut step = |name: &'static str| -> Result<(), DatapathError> {
                 clock.step(name);
                 failpoint::reached(&format!("add.{name}"));
@@ -97,11 +107,15 @@ impl Engine {
             match made {
                 // A device that came back from a dead pod keeps the number that it had there.
                 Err(DatapathError::IndexTaken { .. }) => {
+                    numbers += 1;
                     attachment.group = self.book().new_group();
                     for link in &mut attachment.links {
                         link.ifindex = attachment.group + u32::from(link.index);
                     }
                     self.write_down(attachment)?;
+                }
+                Err(error) if error.is_address_on_master() && Instant::now() < patience => {
+                    std::thread::sleep(ENDING.1);
                 }
                 made => return made.map_err(|error| wire_error(&error)),
             }
@@ -183,6 +197,7 @@ impl Engine {
 fn wire_error(error: &DatapathError) -> Error {
     let code = match error {
         DatapathError::NameTaken { .. } => code::INVALID_CONFIG,
+        _ if error.is_address_on_master() => code::TRY_AGAIN,
         _ => code::INTERNAL,
     };
     Error::new(code, words(error))

@@ -54,6 +54,8 @@ impl Engine {
         let mut attachment = plan::attachment(request, &selection, &wish.link, group, &self.parts.boot)?;
         attachment.cookie = Some(cookie);
         attachment.sweepable = sees(&request.environment.netns, cookie);
+        let others: Vec<Arc<Attachment>> = book.attachments.values().cloned().collect();
+        self.note_vfs(request, &inventory, &others, &mut attachment)?;
         // Before the move: a crash in the middle of it must know what to give back.
         for moved in attachment.links.iter_mut().filter(|link| link.link == LinkUse::Whole) {
             let taken = self.with_host(|host| datapath::observe::device(host, moved.master_ifindex))?;
@@ -63,7 +65,7 @@ impl Engine {
         let mut reserved = Vec::new();
         if let Some(network) = ours {
             let masters: Vec<(u16, String)> =
-                attachment.links.iter().map(|link| (link.index, link.master.clone())).collect();
+                attachment.links.iter().map(|link| (link.index, link.network_name().to_owned())).collect();
             let wanted = request.static_ips()?;
             reserved = plan::reserve(&mut book, network, &request.key, &masters, &wanted, kept)?;
             for (index, lease, reservation) in &reserved {
@@ -158,7 +160,7 @@ impl Engine {
         for (position, link) in attachment.links.iter().enumerate() {
             let target = Target {
                 position,
-                master: link.master.clone(),
+                master: link.network_name().to_owned(),
                 device: device(conf, position, link),
                 host_address: chosen.get(position).and_then(|chosen| self.first_address(chosen)),
                 addresses: link.addresses.iter().map(|lease| lease.address).collect(),
@@ -209,7 +211,7 @@ fn a_delegate(request: &Request, plugin: String, ifname: &str, config: String) -
 fn ipam_delegate(request: &Request, attachment: &Attachment) -> Delegate {
     let conf = &request.conf;
     let mut raw = conf.raw.clone();
-    raw.insert("masters".to_owned(), attachment.links.iter().map(|link| link.master.clone()).collect());
+    raw.insert("masters".to_owned(), attachment.links.iter().map(|link| link.network_name()).collect());
     raw.insert("deviceIDs".to_owned(), conf.devices.clone().into());
     let config = serde_json::Value::Object(raw).to_string();
     a_delegate(request, conf.ipam_type.clone(), &request.environment.ifname, config)
@@ -217,6 +219,10 @@ fn ipam_delegate(request: &Request, attachment: &Attachment) -> Delegate {
 
 /// PCI address for a delegate: the one that the device plugin gave for this position, else the NIC's own.
 fn device(conf: &cni::NetConf, position: usize, link: &crate::record::PodLink) -> String {
+    if link.link == LinkUse::Vf {
+        // Which one of the pod's it is was chosen here.
+        return link.nic.to_string();
+    }
     conf.devices.get(position).cloned().unwrap_or_else(|| {
         match conf.plugin.as_ref().map(|plugin| plugin.kind.as_str()) {
             // Those need a device plugin's.

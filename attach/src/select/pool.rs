@@ -3,7 +3,8 @@
 use hwprobe::{Nic, NotSecondary};
 use ipnet::IpNet;
 
-use super::{Known, LeftOut, Rule, SelectError, Wish};
+use super::vf::{has_vfs, is_pf_for_pods};
+use super::{Known, LeftOut, LinkUse, Rule, SelectError, Wish};
 
 /// Networks of a NIC's global addresses, IPv4 first.
 pub fn net_addresses(nic: &Nic) -> impl Iterator<Item = IpNet> + '_ {
@@ -32,7 +33,16 @@ pub(super) fn pool<'a>(
     let planned = known.network.filter(|network| !network.interfaces.is_empty());
     let mut pool = Vec::new();
     for nic in &known.inventory.nics {
-        if !is_for_pods(nic, uplink_too) {
+        let of_vfs = wish.link == LinkUse::Vf;
+        if of_vfs && !has_vfs(nic) {
+            left_out.push(LeftOut::new(
+                nic,
+                Rule::NoVfs,
+                "it has no virtual functions; set a number of VFs first",
+            ));
+            continue;
+        }
+        if !(is_for_pods(nic, uplink_too) || of_vfs && is_pf_for_pods(nic)) {
             left_out.push(LeftOut::new(nic, Rule::NotSecondary, super::words::not_secondary(nic)));
             continue;
         }
@@ -68,6 +78,11 @@ pub(super) fn pool<'a>(
     Ok(pool)
 }
 
+/// Whether a device plugin's id means a NIC.
+pub(super) fn is_device(nic: &Nic, device: &str) -> bool {
+    nic.id.as_str() == device || nic.pci_address().is_some_and(|pci| pci.to_string() == device)
+}
+
 /// The devices that the device plugin gave, in that order: nothing else counts then.
 fn allocated<'a>(
     known: &Known<'a>,
@@ -75,9 +90,7 @@ fn allocated<'a>(
     left_out: &mut Vec<LeftOut>,
 ) -> Result<Vec<&'a Nic>, SelectError> {
     let nics = &known.inventory.nics;
-    let is = |nic: &Nic, device: &String| {
-        nic.id.as_str() == device || nic.pci_address().is_some_and(|pci| pci.to_string() == *device)
-    };
+    let is = is_device;
     let mut pool: Vec<&Nic> = Vec::new();
     for device in &wish.devices {
         let found = nics.iter().filter(|nic| is(nic, device));
@@ -85,6 +98,12 @@ fn allocated<'a>(
         pool.extend(found);
         if pool.len() == before {
             return Err(SelectError::NoSuchDevice { device: device.clone() });
+        }
+        // A device plugin may be wrong; the node's own uplink stays (TRAPS H1).
+        let carrying = pool.iter().skip(before).find(|nic| nic.protected.is_some());
+        if let Some(nic) = carrying.filter(|_| wish.link.takes_all()) {
+            let why = format!("deviceIDs: {}: {}", nic.label(), super::words::not_secondary(nic));
+            return Err(SelectError::InUse { why });
         }
     }
     for nic in nics.iter().filter(|nic| !wish.devices.iter().any(|device| is(nic, device))) {

@@ -70,6 +70,14 @@ pub(super) fn free<'a>(
     Ok(free)
 }
 
+/// Why a VF cannot go to a pod: the node needs it, or somebody has it or stands on it.
+pub(super) fn taken(known: &Known<'_>, vf: &Nic) -> Option<String> {
+    if let Some(protection) = &vf.protected {
+        return Some(format!("{} carries the node ({})", vf.label(), protection.path.join(" > ")));
+    }
+    conflict(known, &Wish { link: LinkUse::Vf, ..Wish::default() }, vf)
+}
+
 /// Why `wanted` cannot be made of the NIC beside what is there; absent when it can.
 fn conflict(known: &Known<'_>, wish: &Wish, nic: &Nic) -> Option<String> {
     let name = nic.label();
@@ -79,7 +87,8 @@ fn conflict(known: &Known<'_>, wish: &Wish, nic: &Nic) -> Option<String> {
         match (wanted, &used.link) {
             (LinkUse::Delegated, _) | (_, LinkUse::Delegated) => None,
             (_, LinkUse::Whole) => Some(format!("{name} is given whole to a pod of network {network}")),
-            (LinkUse::Whole, _) => {
+            (_, LinkUse::Vf) => Some(format!("{name} is given to a pod of network {network}")),
+            (LinkUse::Whole | LinkUse::Vf, _) => {
                 Some(format!("{name} carries links of network {network}; it cannot be given whole"))
             }
             (LinkUse::Ipvlan { mode, flag }, LinkUse::Ipvlan { mode: used_mode, flag: used_flag }) => {

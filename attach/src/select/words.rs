@@ -35,6 +35,46 @@ pub enum SelectError {
         /// Its PCI address.
         device: String,
     },
+    /// An allocated device is something else.
+    #[error("deviceIDs: `{device}` is no virtual function; a whole NIC goes to a pod with type host-device")]
+    NotAVf {
+        /// Its PCI address.
+        device: String,
+    },
+    /// An allocated device belongs to a NIC that was not chosen.
+    #[error("deviceIDs: `{device}` is a VF of {pf}, which is left out: {why}; chosen: {}", listed(known))]
+    OtherPf {
+        /// Its PCI address.
+        device: String,
+        /// Its PF.
+        pf: String,
+        /// Why that is left out.
+        why: String,
+        /// PFs that are not.
+        known: Vec<String>,
+    },
+    /// A chosen PF has no allocated device.
+    #[error(
+        "deviceIDs: the pod has no VF of {pf} (it has {}); let it ask for one more device of the resource, or name \
+         fewer NICs",
+        listed(devices)
+    )]
+    NoDeviceOnPf {
+        /// The PF.
+        pf: String,
+        /// The pod's devices.
+        devices: Vec<String>,
+        /// How many NICs the pod asks for.
+        count: Option<usize>,
+    },
+    /// The pod asks for more NICs than it has devices.
+    #[error("deviceIDs: the pod asks for {count} NICs and has only {}", listed(devices))]
+    TooFewDevices {
+        /// The pod's devices.
+        devices: Vec<String>,
+        /// How many NICs it asks for.
+        count: usize,
+    },
     /// A NIC is in a use that excludes the wanted one.
     #[error("{why}")]
     InUse {

@@ -117,6 +117,7 @@ impl Host {
             networks: Box::new(move || Arc::clone(&networks.lock().unwrap())),
             tell: Box::new(|_| {}),
             permits: 4,
+            sriov: attach::SriovParts::default(),
         })
         .unwrap()
     }

@@ -65,6 +65,7 @@ fn subject(bench: &Bench, kind: Kind, program: &str, text: &str) -> Result<Subje
         fault: Some(unreachable_gateway),
         takes_mac: false,
         takes_ip: None,
+        uses_prev_result: false,
         keep: None,
     })
 }

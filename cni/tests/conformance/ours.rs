@@ -11,14 +11,33 @@ use serde_json::{Value, json};
 
 use crate::runner::bench::{Bench, WIRE, ip};
 use crate::runner::cases;
-use crate::runner::debian::{FOLDER, unreachable_gateway};
+use crate::runner::debian::FOLDER;
 use crate::runner::subject::{Kind, Pool, Subject};
+use crate::runner::table::Case;
 
-/// How long the agent may take until its socket is there.
-const START: Duration = Duration::from_secs(20);
+/// How long the agent may take until its socket is there; the lab is emulated.
+const START: Duration = Duration::from_secs(60);
 
-/// `multi-nic` (or `multi-nic-ipam`) and an agent, `multi-nicd --standalone`, with folders of their own.
-pub fn subject(bench: &Bench, kind: Kind) -> Result<Subject, String> {
+/// `multi-nic` that makes macvlan links, and an agent, `multi-nicd --standalone`, with folders of their own.
+pub fn macvlan(bench: &Bench) -> Result<Subject, String> {
+    subject(bench, Kind::Main, json!({"type": "macvlan", "args": {"mode": "bridge"}}), |_| true)
+}
+
+/// The same with ipvlan links, which have the MAC of their master; for rows that act only.
+pub fn ipvlan(bench: &Bench) -> Result<Subject, String> {
+    let plugin = json!({"type": "ipvlan", "args": {"mode": "l2"}});
+    let subject = subject(bench, Kind::Main, plugin, Case::acts)?;
+    Ok(Subject { takes_mac: false, ..subject })
+}
+
+/// `multi-nic-ipam` and such an agent.
+pub fn ipam(bench: &Bench) -> Result<Subject, String> {
+    subject(bench, Kind::Ipam, json!({"type": "macvlan", "args": {"mode": "bridge"}}), |_| true)
+}
+
+/// Networks are made for these rows only.
+fn subject(bench: &Bench, kind: Kind, mut plugin: Value, rows: fn(&Case) -> bool) -> Result<Subject, String> {
+    plugin["cniVersion"] = "1.1.0".into();
     let multi_nic = PathBuf::from(env!("CARGO_BIN_EXE_multi-nic"));
     let agent = multi_nic.with_file_name("multi-nicd");
     if !agent.exists() {
@@ -29,7 +48,7 @@ pub fn subject(bench: &Bench, kind: Kind) -> Result<Subject, String> {
         std::fs::write(config.join(name), text).map_err(|error| format!("write {name}: {error}"))
     };
     write("agent.yaml", &format!("listen: []\nincluded: [{WIRE}]\nreprobeInterval: off\n"))?;
-    write("networks.yaml", &networks())?;
+    write("networks.yaml", &networks(&plugin, rows))?;
     ip(&format!("addr add 192.0.2.200/24 dev {WIRE}"))?;
     let log = std::fs::File::create(bench.folder().join("agent.log")).map_err(|error| error.to_string())?;
     // It reads /sys of its own namespace, and sees the pods' namespaces come and go.
@@ -70,11 +89,18 @@ pub fn subject(bench: &Bench, kind: Kind) -> Result<Subject, String> {
         config: Box::new(make),
         narrow_size: 2,
         link_name: |ifname| format!("{ifname}-0"),
-        fault: Some(unreachable_gateway),
+        fault: Some(multicast_gateway),
         takes_mac: true,
         takes_ip: Some("10.77.0.90/24".to_owned()),
+        uses_prev_result: true,
         keep: Some(Box::new(running)),
     })
+}
+
+/// The kernel refuses the route, after the address is reserved and the link made. (A gateway that no prefix leads to
+/// would not do: ours takes it as being on the link.)
+fn multicast_gateway(config: &mut Value) {
+    config["ipam"]["routes"] = json!([{"dst": "203.0.113.0/24", "gw": "224.0.0.1"}]);
 }
 
 /// A narrow network for each case; `usize::MAX` asks for what is in no row.
@@ -83,21 +109,22 @@ fn narrow(number: usize) -> String {
 }
 
 /// The wide network, and one with two addresses (a /30 without first and last) for each case.
-fn networks() -> String {
-    let mut text = network("wide", "10.77.0.0/24");
-    for number in 0..=cases::all().count() {
-        let _ = write!(text, "---\n{}", network(&narrow(number), &format!("10.78.{number}.0/30")));
+fn networks(plugin: &Value, rows: fn(&Case) -> bool) -> String {
+    let mut text = network("wide", "10.77.0.0/24", plugin);
+    let of_rows = cases::all().enumerate().filter(|(_, case)| rows(case)).map(|(number, _)| number);
+    for number in of_rows.chain([cases::all().count()]) {
+        let one = network(&narrow(number), &format!("10.78.{number}.0/30"), plugin);
+        let _ = write!(text, "---\n{one}");
     }
     text
 }
 
-fn network(name: &str, subnet: &str) -> String {
+fn network(name: &str, subnet: &str, plugin: &Value) -> String {
     let ipam = json!({"type": "multi-nic-ipam", "hostBlock": 0, "interfaceBlock": 0, "vlanMode": "l2",
         "routes": [{"dst": "10.88.0.0/16"}]});
     format!(
         "apiVersion: multinic.fms.io/v1\nkind: MultiNicNetwork\nmetadata:\n  name: {name}\nspec:\n  \
-         subnet: {subnet}\n  multiNICIPAM: true\n  ipam: '{ipam}'\n  plugin:\n    cniVersion: \"1.1.0\"\n    \
-         type: macvlan\n    args:\n      mode: bridge\n"
+         subnet: {subnet}\n  multiNICIPAM: true\n  ipam: '{ipam}'\n  plugin: {plugin}\n"
     )
 }
 

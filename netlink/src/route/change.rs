@@ -15,7 +15,9 @@ pub use link::{
     Ipv4Conf, IpvlanFlag, LinkSettings, NewLink, NewLinkKind, VlanProtocol, add_alt_name, create_link,
     delete_alt_name, delete_group, delete_link, set_link,
 };
-pub use route::{RouteChange, RouteNextHop, RuleChange, add_route, add_rule, delete_route, delete_rule};
+pub use route::{
+    RouteChange, RouteNextHop, RuleChange, add_route, add_rule, append_route, delete_route, delete_rule,
+};
 pub use vf::{VfAttribute, set_vf};
 
 use crate::message::Request;
@@ -23,6 +25,8 @@ use crate::message::Request;
 /// Create, and refuse what is already there.
 const NLM_F_EXCL: u16 = 0x200;
 const NLM_F_CREATE: u16 = 0x400;
+/// Behind what is there.
+const NLM_F_APPEND: u16 = 0x800;
 
 /// One message that changes something.
 ///

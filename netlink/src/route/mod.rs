@@ -19,8 +19,8 @@ pub use address::{Address, addresses};
 pub use change::{
     AddressChange, Change, Ipv4Conf, IpvlanFlag, LinkSettings, NewLink, NewLinkKind, RouteChange,
     RouteNextHop, RuleChange, VfAttribute, VlanProtocol, add_address, add_alt_name, add_route, add_rule,
-    create_link, delete_address, delete_alt_name, delete_group, delete_link, delete_route, delete_rule,
-    set_link, set_vf,
+    append_route, create_link, delete_address, delete_alt_name, delete_group, delete_link, delete_route,
+    delete_rule, set_link, set_vf,
 };
 pub use entry::{NextHop, Route, RouteHop, RouteKind, Rule};
 pub use link::{AddrGenMode, DevlinkPortHandle, Link, LinkEvent, LinkMode, OperState, Undecoded, Xdp};

@@ -180,6 +180,7 @@ fn link(link: &record::PodLink) -> AttachedLink {
         LinkUse::Macvlan { passthru: true } => ("macvlan", Some("passthru".to_owned())),
         LinkUse::Macvlan { passthru: false } => ("macvlan", None),
         LinkUse::Whole => ("host-device", None),
+        LinkUse::Vf => ("sriov", link.is_vfio().then(|| "vfio-pci".to_owned())),
         _ => ("delegated", None),
     };
     AttachedLink {

@@ -90,6 +90,7 @@ fn link(plugin: &SelectPlugin) -> Result<LinkUse, Refusal> {
             LinkUse::Macvlan { passthru: mode == "passthru" }
         }
         "host-device" => LinkUse::Whole,
+        "sriov" => LinkUse::Vf,
         _ => LinkUse::Delegated,
     })
 }

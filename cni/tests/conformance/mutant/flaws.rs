@@ -126,7 +126,7 @@ pub const FLAWS: &[Flaw] = &[
     flaw("check-exact", "CHECK does not mind what was added later"),
     flaw("check-ignores-reservation", "CHECK fails when the reservation is gone").ipam(),
     // 1.4: chains.
-    flaw("chain-forgets", "ADD prints prevResult back"),
+    flaw("chain-forgets", "ADD prints prevResult back, or uses it up"),
     flaw("chain-old-form", "prevResult comes back in the config's cniVersion"),
     flaw("chain-index", "behind another plugin ips point at their own links"),
     // 1.1, 1.2, 1.3: GC.

@@ -38,6 +38,7 @@ pub fn toy(bench: &Bench, kind: Kind, flaws: &[&str]) -> Result<Subject, String>
         fault: Some(unreachable_gateway),
         takes_mac: true,
         takes_ip: Some("10.77.0.90/24".to_owned()),
+        uses_prev_result: false,
         keep: None,
     })
 }

@@ -111,6 +111,7 @@ fn subject(plugin: &str, kind: Kind, bench: &Bench, of_plugin: Value) -> Result<
         fault: Some(unreachable_gateway),
         takes_mac: true,
         takes_ip: Some("10.77.0.190/24".to_owned()),
+        uses_prev_result: false,
         keep: None,
     })
 }

@@ -53,6 +53,9 @@ pub struct Subject {
     pub takes_mac: bool,
     /// An address with prefix length for `runtimeConfig.ips` in the wide pool; absent when not understood.
     pub takes_ip: Option<String>,
+    /// Whether the addresses of `prevResult` are those that its own links get, and the result tells its own links
+    /// alone. Our predecessor does that, and we keep it (CONTRACTS §4.2); §1.4 has `prevResult` printed back.
+    pub uses_prev_result: bool,
     /// What must live as long as the subject, like its agent.
     pub keep: Option<Box<dyn Any + Send + Sync>>,
 }

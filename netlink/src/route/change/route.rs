@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Change, NLM_F_CREATE, NLM_F_EXCL};
+use super::{Change, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL};
 use crate::attribute::Writer;
 
 const RTM_NEWROUTE: u16 = 24;
@@ -103,6 +103,14 @@ pub(super) fn family_and_bytes(address: IpAddr) -> (u8, Vec<u8>) {
 pub fn add_route(route: &RouteChange) -> Change<'static> {
     let words = format!("add route {}", words(route));
     Change::new(words, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, route_body(route))
+}
+
+/// Adds a route behind others with its destination, metric and table (`ip route append`): those are taken first, and
+/// it is there when they go. IPv6 makes one route of several ways out of those that have gateways. `EEXIST` when the
+/// very same is there.
+pub fn append_route(route: &RouteChange) -> Change<'static> {
+    let words = format!("append route {}", words(route));
+    Change::new(words, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_APPEND, route_body(route))
 }
 
 /// Removes a route (`ip route del`); `ESRCH` when there is none like it.

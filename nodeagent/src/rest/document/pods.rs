@@ -148,6 +148,7 @@ fn selected(inventory: &Inventory) -> SelectAnswer {
                 mac: nic.mac,
                 mtu: 9000,
                 net_address: "10.1.0.0/16".parse().ok(),
+                pf: None,
             }),
             name => left_out.push(LeftOut {
                 nic: nic.id.clone(),

@@ -2,14 +2,17 @@
 
 use serde_json::{Value, json};
 
-use crate::runner::scene::{Attachment, Scene, ensure, list};
+use crate::runner::scene::{Attachment, IFNAME, Scene, ensure, list};
 use crate::runner::table::Case;
 
 /// The rows.
 pub const CASES: &[Case] = &[
-    Case::new("1.4", "ADD prints prevResult back", |scene| {
+    Case::new("1.4, C 4.2", "ADD prints prevResult back, or uses it up", |scene| {
         let attachment = chained(scene, scene.version)?;
         let result = &attachment.result;
+        if scene.subject.uses_prev_result {
+            return Ok(used_up(scene, result)?);
+        }
         let link = list(&result["interfaces"]).iter().any(|link| link["name"] == "eth0");
         let address = list(&result["ips"]).iter().any(|ip| ip["address"] == BEFORE);
         ensure(link && address, || format!("eth0 with {BEFORE} is not in {result}"))
@@ -39,6 +42,17 @@ pub const CASES: &[Case] = &[
 
 /// The address of the plugin before.
 const BEFORE: &str = "198.51.100.7/24";
+
+/// The first of its own links has the address, and no other link is told.
+fn used_up(scene: &Scene<'_>, result: &Value) -> Result<(), String> {
+    let own = (scene.subject.link_name)(IFNAME);
+    let links: Vec<_> = list(&result["interfaces"]).iter().map(|link| &link["name"]).collect();
+    let [ip] = list(&result["ips"]) else { return Err(format!("not one address in {result}")) };
+    if links != [&own] || ip["address"] != BEFORE || ip["interface"] != 0 {
+        return Err(format!("{BEFORE} is not that of {own} alone in {result}"));
+    }
+    Ok(())
+}
 
 fn chained(scene: &Scene<'_>, version: &str) -> Result<Attachment, String> {
     let pod = scene.pod()?;
