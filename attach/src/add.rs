@@ -85,7 +85,7 @@ impl Engine {
                 Ok(result)
             }
             Err(error) => {
-                self.take_back(attachment, conversation);
+                self.take_back(attachment, &mut pod, conversation);
                 Err(error)
             }
         }
@@ -143,8 +143,17 @@ impl Engine {
         (self.parts.tell)(Event::Attached(attachment));
     }
 
-    /// After a failure: plugins' DELs, VLANs, addresses, the record. The links are back already.
-    fn take_back(&self, mut attachment: Attachment, conversation: &mut dyn Conversation) {
+    /// After a failure: plugins' DELs, VLANs, addresses, the record. The links are back already, unless plugins were
+    /// asked with them.
+    fn take_back(
+        &self,
+        mut attachment: Attachment,
+        pod: &mut PodNamespace,
+        conversation: &mut dyn Conversation,
+    ) {
+        if attachment.is_link_first() {
+            return self.detach(attachment, Some(pod), conversation);
+        }
         attachment.phase = Phase::Detaching;
         self.return_vfs(&mut attachment);
         self.delete_delegates(&mut attachment, conversation);

@@ -54,6 +54,12 @@ impl Engine {
         attachment.phase = Phase::Detaching;
         self.book().put(Arc::new(attachment.clone()));
         failpoint::reached("del.begun");
+        // Such a plugin gives back over the link what it leased over it.
+        let link_first = attachment.is_link_first();
+        if link_first {
+            self.delete_delegates(&mut attachment, conversation);
+            failpoint::reached("del.delegated");
+        }
         if attachment.boot == self.parts.boot {
             match pod {
                 Some(pod) => self.unwire(&attachment, pod),
@@ -65,8 +71,10 @@ impl Engine {
             self.return_vfs(&mut attachment);
         }
         failpoint::reached("del.unwired");
-        self.delete_delegates(&mut attachment, conversation);
-        failpoint::reached("del.delegated");
+        if !link_first {
+            self.delete_delegates(&mut attachment, conversation);
+            failpoint::reached("del.delegated");
+        }
         self.finish_detach(attachment);
     }
 

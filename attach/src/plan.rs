@@ -298,17 +298,3 @@ pub(crate) fn give_static(links: &mut [PodLink], request: &Request, chosen: &[Ch
     }
     Ok(())
 }
-
-/// Gives links what an IPAM plugin answered: by interface index where it names one, else by position.
-pub(crate) fn give_from_result(links: &mut [PodLink], result: &CniResult, position: Option<usize>) {
-    for (order, ip) in result.ips.iter().enumerate() {
-        let target = position.or(ip.interface).unwrap_or(order);
-        if let Some(link) = links.get_mut(target) {
-            link.addresses.push(Leased { address: ip.address, block: None, gateway: ip.gateway });
-        }
-    }
-    match position.and_then(|position| links.get_mut(position)) {
-        Some(link) => link.routes.extend(result.routes.iter().cloned()),
-        None => spread_routes(links, result.routes.clone()),
-    }
-}

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use cni::NetConf;
 use cni::result::Route;
 use hwprobe::{Generation, HwAddr, NicId};
 use ipnet::IpNet;
@@ -12,6 +13,7 @@ use serde_json::Value;
 use sriov::vf::VfOriginal;
 
 use crate::engine::now;
+use crate::ipam_plugin::is_link_first;
 use crate::select::LinkUse;
 
 /// Names an attachment: what the runtime calls it by. Pod names are labels, never keys.
@@ -354,6 +356,14 @@ impl Attachment {
             result: None,
             timings: Vec::new(),
         }
+    }
+
+    /// Whether its IPAM plugins were asked, and are to be told of the end, while its links are up (TRAPS P2).
+    pub(crate) fn is_link_first(&self) -> bool {
+        let has_ours = self.links.iter().any(|link| link.link != LinkUse::Delegated);
+        has_ours
+            && !self.delegates.is_empty()
+            && NetConf::parse(&self.config).is_ok_and(|conf| is_link_first(&conf))
     }
 
     /// Every address of it that is out of a block of ours, with the link's position.

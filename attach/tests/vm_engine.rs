@@ -116,3 +116,23 @@ fn a_vlan_is_made_with_its_first_user_shared_and_removed_with_its_last() {
     let links = ip_json("link show");
     assert!(!links.to_string().contains(&vlan), "{links}");
 }
+
+#[test]
+#[ignore = "needs the lab VM"]
+fn an_ipvlan_with_a_client_id_leases_its_address() {
+    let host = host(1);
+    let dhcp = harness::dhcp::Dhcp::start(host.folder.path(), "w0");
+    let engine = host.engine();
+    let pod = pod();
+    let conf = json!({"cniVersion": "1.0.0", "name": "leased", "type": "multi-nic",
+        "plugin": {"type": "ipvlan", "mode": "l2"},
+        "ipam": {"type": "dhcp", "daemonSocketPath": dhcp.socket,
+            "provide": [{"option": "dhcp-client-identifier", "fromArg": "K8S_POD_NAME"}]}});
+
+    let answer = result(serve(&engine, Add, "c1", &pod, &conf));
+
+    assert_eq!(answer["ips"][0]["address"], "10.88.0.100/24");
+    assert_eq!(pod.addresses("net1-0"), ["10.88.0.100/24"]);
+    assert_eq!(serve(&engine, Del, "c1", &pod, &conf).result, Ok(None));
+    assert!(pod.links().is_empty() && engine.attachments().is_empty());
+}

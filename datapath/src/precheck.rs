@@ -46,7 +46,11 @@ pub(crate) fn check(
             }
         }
     }
-    // What somebody on this host has, nobody on the wire will answer for.
+    refuse_taken(host, links)
+}
+
+/// What somebody on this host has, nobody on the wire will answer for.
+pub(crate) fn refuse_taken(host: &mut Socket, links: &[PodLink]) -> Result<(), DatapathError> {
     let asked: Vec<&PodLink> = links.iter().filter(|link| link.duplicate_check.is_some()).collect();
     if !asked.is_empty() {
         let own = route::addresses(host)?;

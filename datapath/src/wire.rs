@@ -76,30 +76,38 @@ pub fn wire(
 }
 
 /// Gives addresses, routes and rules to links that [`wire()`] made without: where an IPAM plugin (`dhcp`) needs the link
-/// up before it tells the addresses (TRAPS P2). `links` are the same with their addresses; nobody is asked for
-/// duplicates, and a link that came up without IPv6 gets no link-local address any more. Returns what announces them, as in
-/// [`Made`].
+/// up before it tells the addresses (TRAPS P2). `links` are the same with their addresses; a link that came up without
+/// IPv6 gets no link-local address any more. What is returned names no links: they are those that [`wire()`] told.
 ///
 /// # Errors
-/// When the kernel refuses a step. What was done until then stays: take the links away with
-/// [`unwire()`](crate::unwire()).
+/// When somebody has an address already or the kernel refuses a step. What was done until then stays: take the links
+/// away with [`unwire()`](crate::unwire()).
 pub fn give_addresses(
     host: &mut Socket,
     home: &HostNamespace,
     pod: &mut PodNamespace,
     links: &[PodLink],
     multipath: &[MultipathRoute],
-) -> Result<Option<Announcer>, DatapathError> {
+) -> Result<Made, DatapathError> {
+    precheck::refuse_taken(host, links)?;
     let mut work = Work { host, home, pod, group: 0, links, made: Vec::new(), ears: Vec::new() };
     let mouth = work.settle()?;
+    if links.iter().any(asks) {
+        work.ask_for_duplicates()?;
+    }
     let mut steps: setup::Steps = links.iter().map(setup::conf).collect();
     steps.extend(links.iter().flat_map(setup::addresses));
     steps.extend(links.iter().flat_map(setup::routes));
     steps.extend(multipath.iter().map(|several| setup::multipath(links, several)));
     work.apply(steps)?;
-    let Some(mouth) = mouth else { return Ok(None) };
-    let found = route::links(&mut work.pod.route)?.links;
-    Ok(Some(work.announce(mouth, &found)))
+    let announcer = match mouth {
+        Some(mouth) => {
+            let found = route::links(&mut work.pod.route)?.links;
+            Some(work.announce(mouth, &found))
+        }
+        None => None,
+    };
+    Ok(Made { links: Vec::new(), announcer, ears: work.ears })
 }
 
 struct Work<'a> {
@@ -125,7 +133,7 @@ impl Work<'_> {
         step("sysctls")?;
         let mouth = self.settle()?;
         let mut steps: setup::Steps = links.iter().flat_map(setup::settings).collect();
-        let asks = links.iter().any(|link| link.duplicate_check.is_some());
+        let asks = links.iter().any(asks);
         if asks {
             step("duplicateCheck")?;
             steps.extend(links.iter().map(setup::up));
@@ -223,7 +231,7 @@ impl Work<'_> {
     fn ask_for_duplicates(&mut self) -> Result<(), DatapathError> {
         let found = route::links(&mut self.pod.route)?.links;
         let mut asked = Vec::new();
-        for link in self.links {
+        for link in self.links.iter().filter(|link| asks(link)) {
             let (Some(within), Some(mac)) = (link.duplicate_check, mac(&found, link.index)) else { continue };
             let addresses: Vec<IpAddr> = link.addresses.iter().map(ipnet::IpNet::addr).collect();
             let (index, ears) = match (traits::of(&link.source).duplicate_check, &link.source) {
@@ -284,6 +292,11 @@ impl Work<'_> {
         }
         left
     }
+}
+
+/// Without addresses there is nothing to ask for yet.
+fn asks(link: &PodLink) -> bool {
+    link.duplicate_check.is_some() && !link.addresses.is_empty()
 }
 
 fn announces(link: &PodLink) -> bool {

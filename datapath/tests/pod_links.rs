@@ -363,9 +363,9 @@ fn addresses_can_come_after_the_link_is_up() {
     link.policy = Some(PolicyTable { gateways: Vec::new() });
 
     let links = [link];
-    let announcer = datapath::give_addresses(&mut host.socket, &host.home, &mut pod, &links, &[]).unwrap();
+    let given = datapath::give_addresses(&mut host.socket, &host.home, &mut pod, &links, &[]).unwrap();
 
-    assert!(announcer.is_some());
+    assert!(given.announcer.is_some());
     let shown = ip_in(&pod, "address show net1-0");
     assert!(shown.contains("192.168.0.1/18") && shown.contains("fd10:20::1/66"), "{shown}");
     assert!(ip_in(&pod, "rule show").contains("20000"));

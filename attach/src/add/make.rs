@@ -14,6 +14,7 @@ use super::Clock;
 use crate::delegated::{self, Conversation};
 use crate::engine::{Engine, hw_addr, kernel_error, words};
 use crate::failpoint;
+use crate::ipam_plugin;
 use crate::links;
 use crate::plan::{self, Addresses};
 use crate::record::Attachment;
@@ -37,39 +38,19 @@ impl Engine {
         conversation: &mut dyn Conversation,
         clock: &mut Clock,
     ) -> Result<CniResult, Error> {
-        if !attachment.delegates.is_empty() {
-            let each = plan::addresses_by(request)? == Addresses::PluginEach;
-            let results = delegated::add(attachment, 0, conversation)?;
-            for (position, result) in results.iter().enumerate() {
-                if result.ips.is_empty() {
-                    let words = format!("IPAM plugin {} gave no address", request.conf.ipam_type);
-                    return Err(Error::new(code::DELEGATE, words));
-                }
-                plan::give_from_result(&mut attachment.links, result, each.then_some(position));
-            }
-            plan::place_routes(&mut attachment.links);
-            // The addresses are the pod's from now on: a crash must know them to undo the routes and rules.
-            self.write_down(attachment)?;
+        let asks = !attachment.delegates.is_empty();
+        let link_first = asks && ipam_plugin::is_link_first(&request.conf);
+        if asks && !link_first {
+            self.ask_ipam(request, attachment, conversation)?;
             clock.step("delegates");
             failpoint::reached("add.delegated");
         }
-        let _turn = self.permit()?;
+        let turn = self.permit()?;
         clock.step("wait");
         self.with_host(|host| self.make_vlans(host, attachment))??;
         self.refuse_strangers(request, attachment)?;
         self.take_vfs(request, attachment)?;
-        let made = self.wire(request, attachment, pod, clock)?;
-        let (announcer, ears) = (made.announcer, made.ears);
-        if announcer.is_some() || !ears.is_empty() {
-            // Letting go of their sockets takes a grace period of the kernel: nobody waits for that here.
-            let repeat = move || {
-                drop(ears);
-                if let Some(announcer) = announcer {
-                    announcer.repeat();
-                }
-            };
-            drop(std::thread::Builder::new().name("announce".to_owned()).spawn(repeat));
-        }
+        let made = self.wire(request, attachment, pod, link_first, clock)?;
         for (link, made) in attachment.links.iter_mut().filter(|link| link.is_ours()).zip(&made.links) {
             link.mac = made.address.as_ref().and_then(hw_addr);
             link.mtu = made.mtu;
@@ -78,24 +59,72 @@ impl Engine {
                 link.original = made.taken.as_ref().map(links::original);
             }
         }
+        announce(made);
+        if link_first {
+            // A plugin may take its time over the wire, and others wire meanwhile.
+            drop(turn);
+            clock.step("wired");
+            self.ask_ipam(request, attachment, conversation)?;
+            clock.step("delegates");
+            failpoint::reached("add.delegated");
+            let _turn = self.permit()?;
+            announce(self.give_addresses(request, attachment, pod)?);
+        }
         clock.step("wired");
         failpoint::reached("add.wired");
         Ok(links::result(attachment, &request.conf))
     }
 
-    /// Wires, under another number when the one that was taken is somebody's.
+    /// Asks the IPAM plugins, and writes down what they gave: a crash must know the addresses to undo the routes and
+    /// rules.
+    fn ask_ipam(
+        &self,
+        request: &Request,
+        attachment: &mut Attachment,
+        conversation: &mut dyn Conversation,
+    ) -> Result<(), Error> {
+        let each = plan::addresses_by(request)? == Addresses::PluginEach;
+        let results = delegated::add(attachment, 0, conversation)?;
+        if results.iter().any(|result| result.ips.is_empty()) {
+            let words = format!("IPAM plugin {} gave no address", request.conf.ipam_type);
+            return Err(Error::new(code::DELEGATE, words));
+        }
+        ipam_plugin::give(attachment, &results, each);
+        self.write_down(attachment)
+    }
+
+    /// Gives links that are up the addresses that came after them.
+    fn give_addresses(
+        &self,
+        request: &Request,
+        attachment: &Attachment,
+        pod: &mut PodNamespace,
+    ) -> Result<Made, Error> {
+        let wanted = links::all_wired(attachment, &request.conf);
+        let several = links::multipath(attachment);
+        self.with_host(|host| datapath::give_addresses(host, &self.home, pod, &wanted, &several))?
+            .map_err(|error| wire_error(&error))
+    }
+
+    /// Wires, under another number when the one that was taken is somebody's; `bare`: without routes, which need
+    /// addresses that are not known yet.
     fn wire(
         &self,
         request: &Request,
         attachment: &mut Attachment,
         pod: &mut PodNamespace,
+        bare: bool,
         clock: &mut Clock,
     ) -> Result<Made, Error> {
-        let several = links::multipath(attachment);
+        let several = if bare { Vec::new() } else { links::multipath(attachment) };
         let patience = Instant::now() + ENDING.0;
         let mut numbers = 0;
         while numbers < NUMBERS {
-            let wanted: Vec<datapath::PodLink> = links::all_wired(attachment, &request.conf);
+            let wired = links::all_wired(attachment, &request.conf).into_iter().map(|link| match link {
+                link if bare => datapath::PodLink { routes: Vec::new(), policy: None, ..link },
+                link => link,
+            });
+            let wanted: Vec<datapath::PodLink> = wired.collect();
             let mut step = |name: &'static str| -> Result<(), DatapathError> {
                 clock.step(name);
                 failpoint::reached(&format!("add.{name}"));
@@ -155,9 +184,7 @@ impl Engine {
         if plan::addresses_by(request)? == Addresses::PluginOnce {
             // What the IPAM plugin gives goes into the configurations of the others.
             let results = delegated::add(attachment, 0, conversation)?;
-            for result in &results {
-                plan::give_from_result(&mut attachment.links, result, None);
-            }
+            ipam_plugin::give(attachment, &results, false);
             self.link_delegates(request, attachment, &[], false)?;
             self.write_down(attachment)?;
             first = 1;
@@ -192,6 +219,22 @@ impl Engine {
         self.book().put(Arc::new(attachment.clone()));
         self.commit(batch)
     }
+}
+
+/// Lets somebody tell the neighbours again.
+fn announce(made: Made) {
+    let (announcer, ears) = (made.announcer, made.ears);
+    if announcer.is_none() && ears.is_empty() {
+        return;
+    }
+    // Letting go of their sockets takes a grace period of the kernel: nobody waits for that here.
+    let repeat = move || {
+        drop(ears);
+        if let Some(announcer) = announcer {
+            announcer.repeat();
+        }
+    };
+    drop(std::thread::Builder::new().name("announce".to_owned()).spawn(repeat));
 }
 
 fn wire_error(error: &DatapathError) -> Error {

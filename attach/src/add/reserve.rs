@@ -11,6 +11,7 @@ use store::{Batch, Table};
 use super::{sees, unknown_network};
 use crate::engine::{Engine, kernel_error};
 use crate::failpoint;
+use crate::ipam_plugin;
 use crate::links;
 use crate::plan::{self, Addresses};
 use crate::record::{Attachment, Delegate, Leased};
@@ -32,6 +33,9 @@ impl Engine {
         let networks = (self.parts.networks)();
         let network = networks.networks.get(&request.conf.name).map(Arc::as_ref);
         let by = plan::addresses_by(request)?;
+        if let (Some(link), Addresses::PluginOnce | Addresses::PluginEach) = (link, by) {
+            ipam_plugin::refuse_leases(&request.conf, link)?;
+        }
         if let Some(refused) = network.and_then(|network| network.refused.as_deref()) {
             return Err(Error::new(
                 code::INVALID_CONFIG,
@@ -124,8 +128,8 @@ impl Engine {
                 let before = plan::previous(request)?;
                 // Their positions are those of another plugin's interfaces.
                 let ips = before.ips.into_iter().map(|ip| cni::result::Ip { interface: None, ..ip });
-                let before = CniResult { ips: ips.collect(), routes: Vec::new(), ..before };
-                plan::give_from_result(&mut attachment.links, &before, None);
+                let before = CniResult { ips: ips.collect(), ..CniResult::default() };
+                ipam_plugin::give_addresses(&mut attachment.links, &before, None);
             }
             Addresses::Device => {
                 for (link, chosen) in attachment.links.iter_mut().zip(&selection.chosen) {

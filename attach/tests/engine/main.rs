@@ -12,5 +12,7 @@ mod harness;
 
 mod adding;
 mod keeping;
+mod leasing;
+mod link_first;
 mod plugins;
 mod repairing;

@@ -1,5 +1,7 @@
 //! A scratch host in a network namespace: veth masters, an inventory of them, networks with blocks, an engine.
 
+pub(crate) mod dhcp;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
