@@ -1,15 +1,20 @@
 //! From a request and the chosen NICs to what is to be: links, addresses, routes, and the record of it.
 
+use std::net::IpAddr;
+
 use cni::config::StaticIp;
 use cni::error::code;
 use cni::result::Route;
 use cni::{CniResult, Command, Error, delegate};
+use datapath::Source;
+use datapath::traits::Mac;
 use hwprobe::NicId;
 use ipam::{Reservation, Wish as AddressWish};
 use ipnet::IpNet;
 
 use crate::book::{Book, MOST_LINKS};
 use crate::engine::now;
+use crate::links;
 use crate::network::{Network, NetworkInterface};
 use crate::record::{Attachment, Key, Leased, Multipath, PodLink, VlanKey};
 use crate::request::Request;
@@ -163,8 +168,18 @@ pub(crate) fn attachment(
             vf: None,
         });
     }
+    let mac = request.mac()?;
+    if let (Some(mac), Some(kind)) = (mac, links::kind(link, &request.conf)) {
+        let traits = datapath::traits::of(&Source::Above { kind, master: 0 });
+        if traits.mac == Mac::Masters {
+            let words = format!("runtimeConfig.mac: {mac} cannot be had: {} has its master's", traits.name);
+            return Err(Error::new(code::INVALID_CONFIG, words)
+                .with_details("take `mac` out of the request, or use macvlan bridge"));
+        }
+    }
+    // One MAC is for one NIC.
     if let Some(first) = links.first_mut() {
-        first.mac = request.mac()?;
+        first.mac = mac;
     }
     let mut attachment = blank(request, group, boot);
     attachment.links = links;
@@ -220,7 +235,7 @@ pub(crate) fn reserve(
     key: &Key,
     masters: &[(u16, String)],
     wanted: &[StaticIp],
-    sticky: &[(IpNet, std::net::IpAddr)],
+    sticky: &[(IpNet, IpAddr)],
 ) -> Result<Vec<(u16, Leased, Reservation)>, Error> {
     let now = now();
     let mut reserved: Vec<(u16, Leased, Reservation)> = Vec::new();
@@ -276,24 +291,34 @@ fn interface<'a>(network: &'a Network, master: &str) -> Result<&'a NetworkInterf
 
 /// Gives links the addresses that a request names, one a family and link, in order.
 pub(crate) fn give_static(links: &mut [PodLink], request: &Request, chosen: &[Chosen]) -> Result<(), Error> {
-    let mut wanted = request.static_ips()?;
-    let listed = request.conf.ipam.get("addresses").and_then(serde_json::Value::as_array);
-    for item in listed.into_iter().flatten().filter(|_| wanted.is_empty()).collect::<Vec<_>>() {
-        let text = item.get("address").and_then(serde_json::Value::as_str).unwrap_or_default();
-        let ip = StaticIp::parse(text).ok_or_else(|| {
-            Error::new(code::INVALID_CONFIG, format!("ipam.addresses: `{text}` is no address"))
-        })?;
-        wanted.push(ip);
+    let asked = request.static_ips()?;
+    let given = request.gateways()?;
+    let mut wanted: Vec<(StaticIp, Option<IpAddr>)> = asked.into_iter().map(|ip| (ip, None)).collect();
+    if wanted.is_empty() {
+        let listed = request.conf.ipam.get("addresses").and_then(serde_json::Value::as_array);
+        for item in listed.into_iter().flatten() {
+            let text = |key: &str| item.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
+            let wrong = |key: &str| {
+                let words = format!("ipam.addresses: {key}: `{}` is no address", text(key));
+                Error::new(code::INVALID_CONFIG, words)
+            };
+            let ip = StaticIp::parse(text("address")).ok_or_else(|| wrong("address"))?;
+            let gateway = match text("gateway") {
+                "" => None,
+                gateway => Some(gateway.parse().map_err(|_| wrong("gateway"))?),
+            };
+            wanted.push((ip, gateway));
+        }
     }
     let families = [true, false];
     for v4 in families {
-        let of_family: Vec<StaticIp> =
-            wanted.iter().copied().filter(|ip| ip.address.is_ipv4() == v4).collect();
-        for ((link, ip), _) in links.iter_mut().zip(of_family).zip(chosen) {
+        let of_family: Vec<_> = wanted.iter().filter(|(ip, _)| ip.address.is_ipv4() == v4).collect();
+        for ((link, (ip, gateway)), _) in links.iter_mut().zip(of_family).zip(chosen) {
             let longest = if v4 { 32 } else { 128 };
             let address = IpNet::new(ip.address, ip.prefix_len.unwrap_or(longest));
             let address = address.map_err(|error| Error::new(code::INVALID_CONFIG, error.to_string()))?;
-            link.addresses.push(Leased { address, block: None, gateway: None });
+            let gateway = gateway.or_else(|| given.iter().copied().find(|gateway| address.contains(gateway)));
+            link.addresses.push(Leased { address, block: None, gateway });
         }
     }
     Ok(())

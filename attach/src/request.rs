@@ -1,6 +1,7 @@
 //! A call, read and checked: what is asked for, by whom, for which namespace.
 
 use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
 
 use cni::config::StaticIp;
 use cni::environment::argument;
@@ -87,6 +88,18 @@ impl Request {
             })
         });
         each.collect()
+    }
+
+    /// `GATEWAY` of `CNI_ARGS`, for the addresses whose prefix holds them (FOREIGN §1.7).
+    pub(crate) fn gateways(&self) -> Result<Vec<IpAddr>, Error> {
+        let text = argument(&self.environment.args, "GATEWAY").unwrap_or_default();
+        let each = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+        each.map(|text| {
+            text.parse().map_err(|_| {
+                Error::new(code::BAD_ENVIRONMENT, format!("CNI_ARGS: GATEWAY: `{text}` is no address"))
+            })
+        })
+        .collect()
     }
 
     /// The link-layer address that somebody asks for.

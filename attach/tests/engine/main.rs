@@ -16,3 +16,4 @@ mod leasing;
 mod link_first;
 mod plugins;
 mod repairing;
+mod wire;
