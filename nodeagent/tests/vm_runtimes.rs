@@ -17,6 +17,7 @@
 mod runtimes;
 
 use runtimes::containerd::{Containerd, Cri};
+use runtimes::pages::{Checkout, blocks, page};
 use runtimes::plugins::{Debian, Ours, Plugins, Runtime};
 use runtimes::podman::Podman;
 use runtimes::wires::Wires;
@@ -127,4 +128,42 @@ fn cri_with_ours() {
     let wires = Wires::new();
     let Some(mut ours) = Ours::on(&wires) else { return };
     cri(&mut ours, &wires);
+}
+
+/// The pages are followed from the first command to the last; only the agent is ended between them.
+#[test]
+#[ignore = "needs the lab VM"]
+fn the_commands_of_the_podman_page_and_of_the_readme_work_as_they_stand() {
+    let checkout = Checkout::new();
+    let walk = blocks(&page("docs/podman.md"), &["sh", "sh lab"]).join("\n");
+    assert!(walk.contains("podman run -d --name b"), "docs/podman.md has other blocks: {walk}");
+    let readme = page("README.md");
+    let short: Vec<String> =
+        blocks(&readme, &["sh"]).into_iter().filter(|block| block.contains("podman run")).collect();
+    let [short] = &short[..] else { panic!("README.md has {} blocks with podman", short.len()) };
+    // A person is slower than the agent.
+    let ready = "until curl -sf --unix-socket /run/multi-nic/api.sock http://localhost/readyz >/dev/null; do sleep 0.2; done";
+    let short = short.replace(" &\n", &format!(" & agent=$!\n{ready}\n"));
+    assert!(short.contains(ready), "README.md starts no agent: {short}");
+
+    let printed = checkout.bash(&format!(
+        "{walk}\nagent=$!\necho '== left'\n\
+         curl -sf --unix-socket /run/multi-nic/api.sock http://localhost/v1/attachments\n\
+         kill $agent; wait $agent\n\
+         # No registry is in reach: the image that the page made has the name that README.md says.\n\
+         lab/image docker.io/library/alpine:latest /tmp/alpine.tar -- && podman load -q -i /tmp/alpine.tar\n\
+         echo '== readme'\n{short}\nkill $agent; wait $agent\n"
+    ));
+    println!("{printed}");
+
+    let (page, rest) = printed.split_once("== left").expect("the page's end");
+    let (left, readme) = rest.split_once("== readme").expect("the readme's begin");
+    for sign in ["fast", "eth0-0", "eth0-1", "inet 10.62.0.1/16", "inet 10.63.0.1/16", "1 packets received"] {
+        assert!(page.contains(sign), "no {sign}:\n{page}");
+    }
+    assert_eq!(page.matches("\"containerId\"").count(), 2, "a and b hold NICs:\n{page}");
+    assert!(left.contains("\"total\":0"), "removed containers hold NICs: {left}");
+    for sign in ["eth0-0", "eth0-1", "inet 192.168.0.1/18", "inet 192.168.64.1/18"] {
+        assert!(readme.contains(sign), "no {sign}:\n{readme}");
+    }
 }

@@ -4,6 +4,7 @@
 
 pub(crate) mod containerd;
 mod grpc;
+pub(crate) mod pages;
 pub(crate) mod plugins;
 pub(crate) mod podman;
 pub(crate) mod wires;

@@ -150,7 +150,8 @@ fn peer_namespace(wire: usize) -> String {
     format!("runtimes-peer{wire}")
 }
 
-fn netdev(pci: &str) -> String {
+/// The netdev on a PCI device.
+pub(crate) fn netdev(pci: &str) -> String {
     wait_for(&format!("a netdev on {pci}"), || {
         let entry = Path::new("/sys/bus/pci/devices").join(pci).join("net").read_dir().ok()?.next()?.ok()?;
         entry.file_name().into_string().ok()
