@@ -21,6 +21,9 @@ const GROUPS: u32 = 1 << 20;
 /// Links of one attachment at most.
 pub(crate) const MOST_LINKS: u32 = 256;
 
+/// Holders of a full block that an error names.
+const MOST_HOLDERS: usize = 16;
+
 /// The book.
 #[derive(Debug)]
 pub(crate) struct Book {
@@ -114,6 +117,27 @@ impl Book {
         now: u64,
     ) -> Result<Reservation, ipam::ReserveError> {
         self.addresses.reserve(block, &owner(key, index), wish, now)
+    }
+
+    /// Who holds addresses of a block, for a person: pods by their names, else by their containers.
+    pub(crate) fn holders(&self, network: &str, block: IpNet) -> String {
+        let held = self.attachments.values().filter(|one| one.key.network == network).flat_map(|one| {
+            let leases = one.leases().filter(|(_, lease)| lease.block == Some(block));
+            leases.map(move |(_, lease)| {
+                let key = &one.key;
+                let holder = match &one.pod {
+                    Some(pod) if !pod.name.is_empty() => format!("{}/{}", pod.namespace, pod.name),
+                    _ => key.container_id.clone(),
+                };
+                format!("{} by {holder} {}", lease.address.addr(), key.ifname)
+            })
+        });
+        let mut held: Vec<String> = held.collect();
+        let all = held.len();
+        held.truncate(MOST_HOLDERS);
+        let more =
+            if all > MOST_HOLDERS { format!(", and {} more", all - MOST_HOLDERS) } else { String::new() };
+        if all == 0 { "nobody who is attached".to_owned() } else { held.join(", ") + &more }
     }
 
     /// Takes the addresses of an attachment back, and says what is to be written down.

@@ -253,7 +253,13 @@ pub(crate) fn reserve(
                 (None, None) => AddressWish::Any,
             };
             let found = book.reserve(block.pod, key, *index, wish, now).map_err(|error| {
-                Error::new(code::NO_ADDRESS, format!("network {}, master {master}: {error}", network.name))
+                let words = format!("network {}, master {master}: {error}", network.name);
+                let full = matches!(error, ipam::ReserveError::Full(_));
+                let error = Error::new(code::NO_ADDRESS, words);
+                if !full {
+                    return error;
+                }
+                error.with_details(format!("held: {}", book.holders(&network.name, block.pod)))
             })?;
             let address = IpNet::new(found.change.address, block.interface.prefix_len());
             let address = address.map_err(|error| Error::new(code::INTERNAL, error.to_string()))?;

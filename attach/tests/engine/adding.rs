@@ -105,6 +105,7 @@ fn a_full_block_is_an_error_with_counts_and_nothing_of_the_others_is_held() {
     let error = answer.result.unwrap_err();
     assert_eq!(error.code, 101);
     assert!(error.msg.contains("172.16.0.0/30 is full: 2 of 4 addresses are held"), "{}", error.msg);
+    assert_eq!(error.details, "held: 172.16.0.1 by default/p net1, 172.16.0.2 by default/p net1");
     assert_eq!(used(&engine, &host, "tiny"), 8);
     assert_eq!(code(&serve(&engine, Status, "", &pods[2], &tiny)), 50);
     assert!(serve(&engine, Status, "", &pods[2], &conf()).result.is_ok());
