@@ -20,6 +20,7 @@ use nix::sys::eventfd::EventFd;
 
 use crate::keeper::Poke;
 use crate::metrics::Metrics;
+use crate::peer::is_root;
 use crate::running::Running;
 
 /// Calls at once; one more is told to try again.
@@ -140,7 +141,7 @@ fn converse(engine: &Engine, connection: &Connection, busy: bool, metrics: &Metr
     connection.set_deadline(PATIENCE)?;
     let refuse = |error: Error| connection.send(&Answer::Failed { error, debts: Vec::new() }, None);
     let peer = connection.peer()?;
-    if peer.uid != 0 {
+    if !is_root(peer.uid, Some(peer.pid)) {
         tracing::warn!(uid = peer.uid, pid = peer.pid, "a CNI call that root did not make is refused");
         return refuse(Error::new(code::BAD_ENVIRONMENT, "only root may attach and detach"));
     }

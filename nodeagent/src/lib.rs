@@ -33,6 +33,7 @@ mod memory;
 mod metrics;
 mod nearest;
 mod page;
+mod peer;
 mod podresources;
 mod rest;
 mod running;

@@ -19,6 +19,7 @@ use crate::config::Limits;
 use crate::health::Health;
 use crate::inventory::cache::CacheHandle;
 use crate::metrics::Metrics;
+use crate::peer::is_elsewhere;
 use crate::rest::Entrance;
 use gate::{Gate, Pass};
 use unix_socket::UnixSocket;
@@ -215,9 +216,10 @@ impl Server {
                     continue;
                 }
             };
-            let peer = stream.peer_cred().map(|peer| peer.uid()).ok();
-            let Some(peer) = peer.filter(|uid| *uid == 0 || *uid == own) else {
-                tracing::warn!(uid = ?peer, "refused a peer of the Unix socket");
+            let found = stream.peer_cred().map(|peer| (peer.uid(), peer.pid())).ok();
+            let peer = found.filter(|(uid, pid)| (*uid == 0 || *uid == own) && !is_elsewhere(*pid));
+            let Some((peer, _)) = peer else {
+                tracing::warn!(peer = ?found, "refused a peer of the Unix socket");
                 let answer = guarded_io::refusal(ProblemCode::ForbiddenPeer, "only root may use this socket");
                 tokio::spawn(async move { connection::say_and_linger(&mut stream, &answer).await });
                 continue;

@@ -39,7 +39,7 @@ pub use event::{Event, EventCause, EventId, EventIdError, EventType, FieldChange
 pub use health::{Listener, ListenerState, Liveness, Readiness, StoreState, StoreStatus};
 pub use network::{
     AddressCounts, AddressList, BlockAddresses, Network, NetworkAddresses, NetworkBlock, NetworkInterface,
-    NetworkList,
+    NetworkList, NetworkReport, ReportGravity,
 };
 pub use nic_list::{NicList, VfList, WarningList};
 pub use node_view::{Agent, NodeCounts, NodeView};

@@ -9,6 +9,45 @@ use serde::{Deserialize, Serialize};
 pub struct NetworkList {
     /// The networks, by name.
     pub networks: Vec<Network>,
+    /// What is wrong with the files that networks are read from, and which NICs get no addresses; only without a
+    /// cluster.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reports: Vec<NetworkReport>,
+}
+
+/// Something about a network, or its file, that is not as it was meant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkReport {
+    /// How grave it is.
+    pub gravity: ReportGravity,
+    /// The network; absent when it cannot be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+    /// Name of the file in the folder of networks; absent when it is about the folder, or about no file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Number of the document in the file, from 1; absent when it is about the whole file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<usize>,
+    /// The field, like `spec.subnets[0].cidr`; absent when it is about the whole object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do; absent when that depends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
+}
+
+/// How grave a report is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ReportGravity {
+    /// Something that was meant is not there.
+    Error,
+    /// Something is there that does nothing, or less than it could.
+    Warning,
 }
 
 /// One network on this node.

@@ -13,7 +13,7 @@ use cni::{Command, Environment, Error};
 use openapi::{Attachment, AttachmentRequest, Problem, ProblemCode};
 use serde_json::Value;
 
-use super::attachments::{attachment, find};
+use super::attachments::{Named, attachment, find};
 use super::body::{read, wrong};
 use super::conditional::fresh;
 use super::entrance::Entrance;
@@ -91,11 +91,7 @@ pub(super) async fn create(
 /// root over the Unix socket only.
 #[utoipa::path(
     delete, path = "/v1/attachments/{network}/{container}/{ifname}", operation_id = "detach", tag = "pods",
-    params(
-        ("network" = String, Path, description = "Name of the network.", example = "rails"),
-        ("container" = String, Path, description = "Id of the container.", example = "4f1c9e2b7a60"),
-        ("ifname" = String, Path, description = "Interface name that the runtime asked for.", example = "net1"),
-    ),
+    params(Named),
     responses(
         (status = 204, description = "Detached; its addresses rest."),
         (status = 202, description = "Detached, but for what a plugin of somebody else is owed.", body = Attachment),
@@ -107,12 +103,12 @@ pub(super) async fn create(
 pub(super) async fn remove(
     State(state): State<RestState>,
     Extension(entrance): Extension<Entrance>,
-    Path((network, container_id, ifname)): Path<(String, String, String)>,
+    Path(named): Path<Named>,
     RawQuery(raw): RawQuery,
 ) -> Answer {
     entrance.must_be_root()?;
     Query::none(raw.as_deref())?;
-    let key = Key { network, container_id, ifname };
+    let key = named.key();
     let known = find(&state, &key)?;
     let calls = calls(&state)?;
     let tool = match known.tool {

@@ -11,6 +11,8 @@ use openapi::{
     AttachedAddress, AttachedLink, AttachedPod, Attachment, AttachmentList, AttachmentPhase, AttachmentRef,
     AttachmentTool, ProblemCode, StepTiming,
 };
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::conditional::answer_by_content;
 use super::entrance::Entrance;
@@ -22,6 +24,28 @@ use crate::clock::rfc3339;
 
 /// What a list can be narrowed by.
 const FILTERS: [&str; 5] = ["network", "pod", "namespace", "nic", "phase"];
+
+/// What names one attachment in a path.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct Named {
+    /// Name of the network.
+    #[param(example = "rails")]
+    network: String,
+    /// Id of the container.
+    #[param(example = "4f1c9e2b7a60")]
+    container: String,
+    /// Interface name that the runtime asked for.
+    #[param(example = "net1")]
+    ifname: String,
+}
+
+impl Named {
+    /// The key.
+    pub(super) fn key(self) -> Key {
+        Key { network: self.network, container_id: self.container, ifname: self.ifname }
+    }
+}
 
 /// Lists attachments.
 ///
@@ -48,7 +72,7 @@ pub(super) async fn list(
     RawQuery(raw): RawQuery,
     headers: HeaderMap,
 ) -> Answer {
-    entrance.must_see_pods(&state)?;
+    entrance.must_see_pods(&state.agent)?;
     let query = Query::parse(raw.as_deref(), FILTERS.into_iter())?;
     for (_, value) in query.iter().filter(|(name, _)| *name == "phase") {
         if !AttachmentPhase::ALL.iter().any(|phase| phase.as_str() == value) {
@@ -86,11 +110,7 @@ pub(super) async fn list(
 /// On loopback in standalone mode, otherwise for root over the Unix socket only.
 #[utoipa::path(
     get, path = "/v1/attachments/{network}/{container}/{ifname}", operation_id = "getAttachment", tag = "pods",
-    params(
-        ("network" = String, Path, description = "Name of the network.", example = "rails"),
-        ("container" = String, Path, description = "Id of the container.", example = "4f1c9e2b7a60"),
-        ("ifname" = String, Path, description = "Interface name that the runtime asked for.", example = "net1"),
-    ),
+    params(Named),
     responses(
         (status = 200, description = "The attachment.", body = Attachment),
         Unchanged,
@@ -101,13 +121,13 @@ pub(super) async fn list(
 pub(super) async fn show(
     State(state): State<RestState>,
     Extension(entrance): Extension<Entrance>,
-    Path((network, container_id, ifname)): Path<(String, String, String)>,
+    Path(named): Path<Named>,
     RawQuery(raw): RawQuery,
     headers: HeaderMap,
 ) -> Answer {
-    entrance.must_see_pods(&state)?;
+    entrance.must_see_pods(&state.agent)?;
     Query::none(raw.as_deref())?;
-    let found = find(&state, &Key { network, container_id, ifname })?;
+    let found = find(&state, &named.key())?;
     Ok(answer_by_content(&headers, &attachment(&found)))
 }
 

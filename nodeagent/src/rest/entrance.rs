@@ -4,10 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::http::HeaderMap;
 use axum::http::header::{HeaderName, ORIGIN};
-use openapi::ProblemCode;
+use openapi::{Agent, ProblemCode};
 
 use super::problem::Refusal;
-use super::state::Shared;
 
 /// How a request came in. The server puts it into the request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,16 +25,16 @@ impl Entrance {
     }
 
     /// Whether it may see who holds what: root always, others from this machine in standalone mode.
-    pub(super) fn sees_pods(self, shared: &Shared) -> bool {
-        matches!(self, Self::Unix(_)) || (shared.agent.standalone && self.is_loopback())
+    pub(super) fn sees_pods(self, agent: &Agent) -> bool {
+        matches!(self, Self::Unix(_)) || (agent.standalone && self.is_loopback())
     }
 
     /// Refuses who may not see who holds what.
-    pub(super) fn must_see_pods(self, shared: &Shared) -> Result<(), Refusal> {
-        if self.sees_pods(shared) {
+    pub(super) fn must_see_pods(self, agent: &Agent) -> Result<(), Refusal> {
+        if self.sees_pods(agent) {
             return Ok(());
         }
-        let detail = if shared.agent.standalone {
+        let detail = if agent.standalone {
             "who holds what is told on loopback and over the Unix socket only"
         } else {
             "who holds what is told to root over the Unix socket only"
@@ -70,5 +69,49 @@ impl Entrance {
             return Err(Refusal::new(ProblemCode::ForbiddenOrigin, detail));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Entrance;
+    use openapi::{Agent, ProblemCode};
+
+    fn agent(standalone: bool) -> Agent {
+        Agent { version: String::new(), epoch: String::new(), standalone, started: String::new() }
+    }
+
+    #[test]
+    fn who_holds_what_is_open_on_loopback_in_standalone_mode_only() {
+        let local = ["127.0.0.1:1", "127.7.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"];
+        let others = ["192.0.2.1:1", "[2001:db8::1]:1", "[::ffff:192.0.2.1]:1"];
+        let tcp = |text: &str| Entrance::Tcp(text.parse().unwrap());
+
+        for address in local {
+            assert!(tcp(address).must_see_pods(&agent(true)).is_ok(), "{address}");
+            let refused = tcp(address).must_see_pods(&agent(false)).unwrap_err().0;
+            assert_eq!((refused.code(), refused.status), (Some(ProblemCode::SocketOnly), 403), "{address}");
+            assert_eq!(
+                refused.detail.as_deref(),
+                Some("who holds what is told to root over the Unix socket only")
+            );
+        }
+        for address in others {
+            for standalone in [true, false] {
+                assert!(tcp(address).must_see_pods(&agent(standalone)).is_err(), "{address}");
+            }
+        }
+        for uid in [0, 1000] {
+            assert!(Entrance::Unix(uid).must_see_pods(&agent(false)).is_ok(), "{uid}");
+        }
+    }
+
+    #[test]
+    fn only_root_over_the_socket_changes_something() {
+        assert!(Entrance::Unix(0).must_be_root().is_ok());
+        let refused = Entrance::Unix(1000).must_be_root().unwrap_err().0;
+        assert_eq!((refused.code(), refused.status), (Some(ProblemCode::ForbiddenPeer), 403));
+        let refused = Entrance::Tcp("127.0.0.1:1".parse().unwrap()).must_be_root().unwrap_err().0;
+        assert_eq!((refused.code(), refused.status), (Some(ProblemCode::SocketOnly), 403));
     }
 }

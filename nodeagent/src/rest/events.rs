@@ -62,9 +62,9 @@ pub(super) async fn stream(
         }
     }
     if wanted.iter().any(|kind| kind.is_about_pods()) {
-        entrance.must_see_pods(&state)?;
+        entrance.must_see_pods(&state.agent)?;
     }
-    let sees_pods = entrance.sees_pods(&state);
+    let sees_pods = entrance.sees_pods(&state.agent);
     if let Some(value) = headers.get("last-event-id") {
         after = Some(event_id("Last-Event-ID", &String::from_utf8_lossy(value.as_bytes()))?);
     }

@@ -33,11 +33,12 @@ pub(super) async fn list(
     RawQuery(raw): RawQuery,
     headers: HeaderMap,
 ) -> Answer {
-    entrance.must_see_pods(&state)?;
+    entrance.must_see_pods(&state.agent)?;
     Query::none(raw.as_deref())?;
     let all = state.networks.get();
     let networks = all.networks.values().map(|one| network(one, attachments(&state, &one.name)));
-    Ok(answer_by_content(&headers, &NetworkList { networks: networks.collect() }))
+    let reports = state.networks.reports().to_vec();
+    Ok(answer_by_content(&headers, &NetworkList { networks: networks.collect(), reports }))
 }
 
 /// Shows one network.
@@ -60,7 +61,7 @@ pub(super) async fn show(
     RawQuery(raw): RawQuery,
     headers: HeaderMap,
 ) -> Answer {
-    entrance.must_see_pods(&state)?;
+    entrance.must_see_pods(&state.agent)?;
     Query::none(raw.as_deref())?;
     let all = state.networks.get();
     let one = find(&all, &name)?;
@@ -86,7 +87,7 @@ pub(super) async fn addresses(
     RawQuery(raw): RawQuery,
     headers: HeaderMap,
 ) -> Answer {
-    entrance.must_see_pods(&state)?;
+    entrance.must_see_pods(&state.agent)?;
     let query = Query::parse(raw.as_deref(), ["network"].into_iter())?;
     let all = state.networks.get();
     for (_, name) in query.iter() {

@@ -41,7 +41,7 @@ pub(super) async fn dry_run(
     RawQuery(raw): RawQuery,
     body: Bytes,
 ) -> Answer {
-    entrance.must_see_pods(&state)?;
+    entrance.must_see_pods(&state.agent)?;
     Query::none(raw.as_deref())?;
     let request: SelectRequest = read(&body)?;
     state.published()?;

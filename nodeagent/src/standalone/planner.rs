@@ -10,6 +10,7 @@ use attach::network::{DeviceClass, Network, Networks, class_of};
 use crds::NetworkSpec;
 use hwprobe::Inventory;
 use ipnet::IpNet;
+use openapi::{NetworkReport, ReportGravity};
 use serde_json::Value;
 use store::{Batch, Store, Table};
 
@@ -119,6 +120,7 @@ impl Planner {
         self.wanted = wanted;
         self.reports = reading.reports;
         self.tell();
+        self.show();
     }
 
     /// Plans for the NICs that are here now and publishes the networks when they are others than before.
@@ -173,6 +175,7 @@ impl Planner {
             }
         }
         self.tell_left_out(&all_numbered);
+        self.show();
         if *self.parts.networks.get() != networks {
             tracing::info!(networks = networks.networks.len(), "the networks changed");
             self.parts.networks.set(networks);
@@ -253,6 +256,24 @@ impl Planner {
         let files = &self.wanted.classes;
         classes.extend(files.iter().map(|(name, WantedClass { class, .. })| (name.clone(), class.clone())));
         classes
+    }
+
+    /// Shows in the API what is wrong.
+    fn show(&self) {
+        let left_out = self.left_out.iter().filter(|(_, text)| !text.is_empty());
+        let left_out = left_out.map(|(network, text)| NetworkReport {
+            gravity: ReportGravity::Warning,
+            network: Some(network.clone()),
+            file: self.wanted.networks.get(network).map(|wanted| wanted.file.clone()),
+            document: None,
+            field: None,
+            message: format!("NICs without blocks: {text}"),
+            fix: None,
+        });
+        let reports: Vec<NetworkReport> = self.reports.iter().map(Report::shown).chain(left_out).collect();
+        if *self.parts.networks.reports() != reports {
+            self.parts.networks.set_reports(reports);
+        }
     }
 
     /// Logs what is new.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crds::Problem;
+use openapi::{NetworkReport, ReportGravity};
 
 /// Where something stands.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +48,23 @@ impl Report {
         let object =
             self.object.as_ref().filter(|(kind, name)| kind == "MultiNicNetwork" && !name.is_empty());
         object.map(|(_, name)| name.as_str())
+    }
+
+    /// As the API shows it.
+    pub(crate) fn shown(&self) -> NetworkReport {
+        let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        NetworkReport {
+            gravity: match self.gravity {
+                Gravity::Error => ReportGravity::Error,
+                Gravity::Warning => ReportGravity::Warning,
+            },
+            network: self.network().map(str::to_owned),
+            file: some(&self.place.file),
+            document: Some(self.place.document).filter(|number| *number > 0),
+            field: some(&self.problem.path),
+            message: self.problem.message.clone(),
+            fix: some(&self.problem.fix),
+        }
     }
 }
 

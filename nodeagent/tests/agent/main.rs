@@ -17,6 +17,7 @@ mod event_stream;
 mod legacy_api;
 mod limits;
 mod link_events;
+mod peers;
 mod pods;
 mod process;
 mod standalone;

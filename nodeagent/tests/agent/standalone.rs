@@ -126,7 +126,7 @@ fn a_file_is_all_that_a_container_needs_and_a_spoilt_one_takes_nothing() {
     lab.configure("included: [nic1, nic2]\n");
     let file = |name: &str, text: &str| fs::write(lab.path(&format!("config/{name}")), text).unwrap();
     file("red.yaml", &network("red", "192.168.0.0/16"));
-    let _agent = lab.agent();
+    let agent = lab.agent();
     let red = config(&lab, "red").unwrap();
 
     let a = Container::start();
@@ -153,6 +153,18 @@ fn a_file_is_all_that_a_container_needs_and_a_spoilt_one_takes_nothing() {
             .contains("green.yaml, document 1 (MultiNicNetwork green): spec.subnet: `x` is no network")
             .then_some(())
     });
+    let list = agent.get("/v1/networks").json();
+    let reports = list["reports"].as_array().unwrap();
+    let files: Vec<&Value> = reports.iter().map(|report| &report["file"]).collect();
+    assert_eq!(files, ["blue.yaml", "green.yaml", "red.yaml"], "{list}");
+    assert_eq!(
+        reports[1],
+        json!({
+            "gravity": "error", "network": "green", "file": "green.yaml", "document": 1, "field": "spec.subnet",
+            "message": reports[1]["message"], "fix": reports[1]["fix"],
+        })
+    );
+    assert!(reports[1]["message"].as_str().unwrap().contains("`x` is no network"), "{list}");
     call(&lab, CniCommand::Add, &red, "c", &c).unwrap();
     assert_eq!(c.addresses(), ["eth0-0 192.168.0.2/18", "eth0-1 192.168.64.2/18"]);
 

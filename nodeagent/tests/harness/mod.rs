@@ -10,6 +10,7 @@ pub(crate) mod http;
 pub(crate) mod pods;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -104,15 +105,40 @@ impl Lab {
         let log =
             self.path(&format!("log-{}", fs::read_dir(self.folder.path()).expect("the folder").count()));
         let file = fs::File::create(&log).expect("the log");
-        let child = self
-            .command(flags)
-            .args(["--log-format", "text"])
-            .env("MULTI_NIC_FAIL", fail)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(file)
-            .spawn();
-        Agent { child: child.expect("start multi-nicd"), socket: self.path("run/api.sock"), log }
+        let mut command = self.command(flags);
+        command.env("MULTI_NIC_FAIL", fail).stderr(file);
+        self.spawn(command, log)
+    }
+
+    /// Starts an agent that runs as another user, to whom all of the test's folder is given.
+    pub(crate) fn start_as(&self, uid: u32, flags: &[&str]) -> Agent {
+        let log = self.path("log");
+        let file = fs::File::create(&log).expect("the log");
+        // The folder that it was built in may be root's alone.
+        let program = self.within_reach(Path::new(env!("CARGO_BIN_EXE_multi-nicd")));
+        let usual = self.command(flags);
+        let mut command = Command::new(program);
+        command.args(usual.get_args()).process_group(0).uid(uid).gid(uid).stderr(file);
+        run("chown", &format!("-R {uid}:{uid} {}", self.folder.path().display()));
+        self.spawn(command, log)
+    }
+
+    fn spawn(&self, mut command: Command, log: PathBuf) -> Agent {
+        command.args(["--log-format", "text"]).stdin(Stdio::null()).stdout(Stdio::null());
+        let child = command.spawn().expect("start multi-nicd");
+        Agent { child, socket: self.path("run/api.sock"), log }
+    }
+
+    /// A program at a path that every user can come to.
+    pub(crate) fn within_reach(&self, program: &Path) -> PathBuf {
+        let place = self.path("bin").join(program.file_name().expect("a name"));
+        fs::create_dir_all(self.path("bin")).expect("a folder");
+        fs::set_permissions(self.folder.path(), fs::Permissions::from_mode(0o755)).expect("an open folder");
+        fs::File::create(&place).expect("a file");
+        let none: Option<&str> = None;
+        mount(Some(program), &place, none, MsFlags::MS_BIND, none)
+            .unwrap_or_else(|error| panic!("{}: {error}: is it built?", program.display()));
+        place
     }
 }
 

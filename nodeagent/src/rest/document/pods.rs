@@ -6,7 +6,8 @@ use attach::select::{Chosen, LeftOut, Rule, Selection};
 use hwprobe::Inventory;
 use openapi::{
     AddressCounts, AddressList, AttachmentFailure, AttachmentList, AttachmentRequest, BlockAddresses, Event,
-    EventCause, NetworkAddresses, NetworkList, SelectAnswer, SelectPlugin, SelectRequest,
+    EventCause, NetworkAddresses, NetworkList, NetworkReport, ReportGravity, SelectAnswer, SelectPlugin,
+    SelectRequest,
 };
 use serde_json::{Value, json};
 
@@ -91,7 +92,10 @@ pub(super) fn answers(inventory: &Inventory) -> Result<Vec<(&'static str, Value)
     Ok(vec![
         (
             "NetworkList",
-            serde_json::to_value(NetworkList { networks: vec![networks::network(&network(), 1)] })?,
+            serde_json::to_value(NetworkList {
+                networks: vec![networks::network(&network(), 1)],
+                reports: vec![report()],
+            })?,
         ),
         ("AddressList", serde_json::to_value(addresses())?),
         ("Attachment", serde_json::to_value(shown)?),
@@ -159,4 +163,16 @@ fn selected(inventory: &Inventory) -> SelectAnswer {
         }
     }
     selection::answer(Ok(Selection { chosen, left_out }))
+}
+
+fn report() -> NetworkReport {
+    NetworkReport {
+        gravity: ReportGravity::Error,
+        network: Some("storage".to_owned()),
+        file: Some("storage.yaml".to_owned()),
+        document: Some(1),
+        field: Some("spec.subnet".to_owned()),
+        message: "`10.7.0.0/33` is no network".to_owned(),
+        fix: Some("write address and prefix length, like 192.168.0.0/16".to_owned()),
+    }
 }
