@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use cni::error::code;
-use cni::{CniResult, Error};
+use cni::{CniResult, Command, Error};
 use datapath::netns::{PodNamespace, cookie_of, open_path};
 use ipnet::IpNet;
 
@@ -52,7 +52,7 @@ impl Engine {
         netns: Option<OwnedFd>,
         conversation: &mut dyn Conversation,
     ) -> Result<CniResult, Error> {
-        let _one = self.alone_for(&request.key)?;
+        let _one = self.alone_for(&request.key, Command::Add)?;
         let fd = netns.ok_or_else(|| {
             Error::new(code::INVALID_NAMESPACE, "the call came without a descriptor of the network namespace")
         })?;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use cni::error::code;
 use cni::protocol::{DelegateCall, Outcome};
-use cni::{Error, note};
+use cni::{Command, Error, note};
 
 use crate::delegated::deletions;
 use crate::engine::Engine;
@@ -25,6 +25,9 @@ const HANDED: Duration = Duration::from_secs(40);
 /// How long a plugin may go on whose caller went without a word.
 const ALONE: Duration = Duration::from_secs(5);
 
+/// How long those may be at debts whom an earlier agent handed them: two seconds, and a little.
+const EARLIER: Duration = Duration::from_secs(3);
+
 /// How long a call waits for one who is at its key's debts.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -33,6 +36,21 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// Debts that a caller is handed at most.
 const DEBTS: usize = 4;
+
+/// Somebody may be running a key's plugins outside of a call for the key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Busy {
+    /// Until when at most.
+    until: Instant,
+    /// Not only DELs: the next DEL has to come after them.
+    adding: bool,
+}
+
+impl Busy {
+    fn is_over(&self) -> bool {
+        self.until <= Instant::now()
+    }
+}
 
 impl Engine {
     /// DELs that are owed: of attachments that are otherwise taken apart. Whoever gets some has to be followed by
@@ -44,15 +62,15 @@ impl Engine {
             return Vec::new();
         }
         let mut handed = self.handed();
-        let now = Instant::now();
-        handed.retain(|_, until| *until > now);
+        handed.retain(|_, busy| !busy.is_over());
+        let until = Instant::now() + HANDED;
         let mut debts: Vec<DelegateCall> = Vec::new();
         for attachment in owed {
             // Many callers at once must not all pay the same, and nobody what a call for the key is about to settle.
             if handed.contains_key(&attachment.key) || !self.is_idle(&attachment.key) {
                 continue;
             }
-            handed.insert(attachment.key.clone(), now + HANDED);
+            handed.insert(attachment.key.clone(), Busy { until, adding: false });
             debts.extend(deletions(attachment));
             if debts.len() >= DEBTS {
                 break;
@@ -62,18 +80,18 @@ impl Engine {
         debts
     }
 
-    /// The one call at a time for a key that is attached or detached, once nobody may run DELs of it any more.
-    pub(crate) fn alone_for(&self, key: &Key) -> Result<Pass<'_, Key>, Error> {
+    /// The one call at a time for a key, for an ADD or a DEL of it: once nobody is in its way any more.
+    pub(crate) fn alone_for(&self, key: &Key, command: Command) -> Result<Pass<'_, Key>, Error> {
         let end = Instant::now() + PATIENCE;
         loop {
             let pass = self.one_for(key)?;
-            let until = self.handed().get(key).copied();
-            if until.is_none_or(|until| until <= Instant::now()) {
+            let busy = self.handed().get(key).copied();
+            if busy.is_none_or(|busy| busy.is_over() || !busy.adding && command == Command::Del) {
                 return Ok(pass);
             }
             drop(pass);
             if Instant::now() > end {
-                let words = format!("plugins' DELs of an earlier attachment of {key} are being run");
+                let words = format!("plugins of an earlier attachment of {key} are being run");
                 return Err(Error::new(code::TRY_AGAIN, words));
             }
             std::thread::sleep(LOOK);
@@ -93,17 +111,19 @@ impl Engine {
 
     /// Whoever ran a key's plugins went in the middle of it.
     pub(crate) fn may_still_run(&self, key: &Key) {
-        let until = self.handed().get(key).copied();
+        let mut handed = self.handed();
+        let other = handed.get(key).map(|busy| busy.until);
         let soon = Instant::now() + ALONE;
-        self.handed().insert(key.clone(), until.map_or(soon, |until| until.max(soon)));
+        let until = other.map_or(soon, |until| until.max(soon));
+        handed.insert(key.clone(), Busy { until, adding: true });
     }
 
     /// Whoever was handed debts by an agent that was killed may still be at them.
     pub(crate) fn debts_are_handed(&self) {
-        let until = Instant::now() + ALONE;
+        let busy = Busy { until: Instant::now() + EARLIER, adding: false };
         let owed = self.attachments();
         let owed = owed.iter().filter(|attachment| is_owed(attachment));
-        self.handed().extend(owed.map(|attachment| (attachment.key.clone(), until)));
+        self.handed().extend(owed.map(|attachment| (attachment.key.clone(), busy)));
     }
 
     /// Takes in how debts went. Outcomes are in the order of the calls that were handed out; none: nobody tried.
@@ -115,8 +135,8 @@ impl Engine {
     /// Whoever was handed debts has gone without a word.
     pub fn unheard(&self, debts: &[DelegateCall]) {
         let until = Instant::now() + ALONE;
-        for (_, kept) in self.handed().iter_mut().filter(|(key, _)| concerns(debts, key)) {
-            *kept = until;
+        for (_, busy) in self.handed().iter_mut().filter(|(key, _)| concerns(debts, key)) {
+            busy.until = until;
         }
     }
 
@@ -144,7 +164,7 @@ impl Engine {
         }
     }
 
-    fn handed(&self) -> MutexGuard<'_, BTreeMap<Key, Instant>> {
+    fn handed(&self) -> MutexGuard<'_, BTreeMap<Key, Busy>> {
         self.handed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -31,7 +31,7 @@ impl Engine {
         conversation: &mut dyn Conversation,
     ) -> Result<(), Error> {
         debug_assert!(request.is(Command::Del));
-        let _one = self.alone_for(&request.key)?;
+        let _one = self.alone_for(&request.key, Command::Del)?;
         let Some(known) = self.attachment(&request.key) else { return Ok(()) };
         let mut pod = netns.and_then(|fd| PodNamespace::open(fd).ok());
         // A path that is another namespace by now is none of ours.

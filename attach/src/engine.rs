@@ -5,7 +5,7 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cni::error::code;
 use cni::protocol::{Call, DelegateCall};
@@ -16,6 +16,7 @@ use netlink::{Family, Socket};
 use store::{Batch, Store, Table};
 
 use crate::book::Book;
+use crate::debts::Busy;
 use crate::delegated::Conversation;
 use crate::gate::{Gate, Pass};
 use crate::network::Networks;
@@ -98,8 +99,8 @@ pub struct Engine {
     pub(crate) vfs: sriov::vf::Vfs,
     sockets: Mutex<Vec<Socket>>,
     pub(crate) suspects: Mutex<Vec<Key>>,
-    /// Attachments whose plugins somebody may be running outside of a call for them, and until when at most.
-    pub(crate) handed: Mutex<BTreeMap<Key, Instant>>,
+    /// Attachments whose plugins somebody may be running outside of a call for them.
+    pub(crate) handed: Mutex<BTreeMap<Key, Busy>>,
 }
 
 impl Engine {
