@@ -29,6 +29,9 @@ use crate::{logging, systemd};
 /// How long open connections may take to end.
 const FAREWELL: Duration = Duration::from_millis(1200);
 
+/// How long another agent on the same state folder may take to end (TRAPS P13).
+const LOCK_PATIENCE: Duration = Duration::from_secs(30);
+
 /// Why the agent cannot run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -215,7 +218,15 @@ fn remember(config: &Config, health: &Arc<Health>) -> Result<Remembered, AgentEr
         );
         Memory::none(StoreState::Unavailable, Some(chain(error)), health)
     };
-    let lock = match Lock::acquire(&config.state_dir) {
+    let taken = Lock::acquire(&config.state_dir);
+    let taken = match &taken {
+        Err(held @ LockError::Held { .. }) => {
+            tracing::info!(seconds = LOCK_PATIENCE.as_secs(), "{held}: waiting for its end");
+            Lock::acquire_within(&config.state_dir, LOCK_PATIENCE)
+        }
+        _ => taken,
+    };
+    let lock = match taken {
         Ok(lock) => lock,
         Err(held @ LockError::Held { .. }) => return Err(held.into()),
         Err(unusable) => {

@@ -4,9 +4,13 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Name of the lock file in the state folder. It stays when the agent ends; only the lock on it counts.
 const NAME: &str = "agent.lock";
+
+/// Between two looks at a lock that another one holds: no way of waiting for it has an end.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Holds the state folder until it is dropped, or the process ends.
 #[derive(Debug)]
@@ -48,6 +52,21 @@ fn holder(pid: &Option<u32>, program: &Option<String>) -> String {
 }
 
 impl Lock {
+    /// Takes the state folder, and waits for another agent's end where it has it: one that is replaced may take a few
+    /// seconds.
+    ///
+    /// # Errors
+    /// When the other one still has it after `patience`, or it cannot be written.
+    pub fn acquire_within(folder: &Path, patience: Duration) -> Result<Self, LockError> {
+        let end = Instant::now() + patience;
+        loop {
+            match Self::acquire(folder) {
+                Err(LockError::Held { .. }) if Instant::now() < end => std::thread::sleep(LOOK),
+                ended => return ended,
+            }
+        }
+    }
+
     /// Takes the state folder, which is made (0700) when it is missing.
     ///
     /// # Errors

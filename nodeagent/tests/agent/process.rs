@@ -35,9 +35,12 @@ fn each_signal_ends_it_cleanly_and_in_time() {
 fn second_agent_on_the_same_state_is_told_who_has_it() {
     let lab = Lab::new();
     let first = lab.agent();
+    let begun = std::time::Instant::now();
 
     let output = lab.command(&["--no-tcp"]).output().unwrap();
 
+    let waited = begun.elapsed().as_secs();
+    assert!((29..40).contains(&waited), "it waited {waited} s for the first one's end");
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(
@@ -45,6 +48,21 @@ fn second_agent_on_the_same_state_is_told_who_has_it() {
         "{text}"
     );
     assert_eq!(first.get("/livez").status, 200);
+}
+
+#[test]
+fn second_agent_begins_when_the_first_one_ends() {
+    let lab = Lab::new();
+    let mut first = lab.agent();
+    let mut second = lab.start(&["--no-tcp"]);
+    wait_for("the second one to wait", || second.log().contains("waiting for its end").then_some(()));
+    assert_eq!(first.get("/livez").status, 200, "its socket is the first one's");
+
+    assert!(first.stop().0.success());
+
+    assert!(second.gets_ready(), "{}", second.log());
+    let served = second.get("/readyz");
+    assert_eq!(served.status, 200);
 }
 
 #[test]

@@ -23,7 +23,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 /// How long a test waits for what has to come. Only a failing test waits that long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The private machine.
 pub(crate) struct Lab {
