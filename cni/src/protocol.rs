@@ -14,6 +14,8 @@
 //! and gets the Call again in its own version.
 
 mod connection;
+#[cfg(test)]
+mod version_1;
 
 use serde::{Deserialize, Serialize};
 

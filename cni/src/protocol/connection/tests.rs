@@ -158,6 +158,23 @@ fn a_newer_executable_is_asked_to_call_again_in_the_agents_version() {
 }
 
 #[test]
+fn a_packet_of_the_first_release_is_a_call_and_its_answer_a_packet_that_it_reads() {
+    let (agent, executable) = pair();
+    raw(
+        &executable,
+        b"\0{\"protocol\":1,\"tool\":\"multi-nic\",\"environment\":{\"command\":\"ADD\",\"containerId\":\"c\",\
+        \"netns\":\"/n\",\"ifname\":\"net1\",\"args\":\"\",\"path\":\"/p\",\"netnsOverride\":false},\"config\":\"{}\"}",
+    );
+    assert_eq!(agent.receive_call().unwrap().unwrap().0, call(1));
+
+    agent.send(&Answer::Done { output: Some("{}".to_owned()), debts: Vec::new() }, None).unwrap();
+
+    let mut packet = vec![0; 1000];
+    let (length, _) = executable.receive_packet(&mut packet).unwrap();
+    assert_eq!(&packet[..length], b"\0{\"done\":{\"output\":\"{}\",\"debts\":[]}}");
+}
+
+#[test]
 fn a_version_before_the_last_is_refused_with_the_fix() {
     let (agent, executable) = pair();
     executable.send(&call(0), None).unwrap();
