@@ -27,17 +27,24 @@ use nix::unistd::Pid;
 use serde_json::json;
 use soak::caller::{Caller, promised};
 use soak::pod::{Links, Pod};
-use soak::{FLAGS, Size, networks, soak};
+use soak::{FLAGS, Size, networks, number, soak};
 
-/// A number of the environment.
-fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).map_or(default, |text| text.parse().expect(variable))
+/// Makes two NICs `nic1` and `nic2` that are one end of a cable each.
+fn cables(lab: &Lab) {
+    for number in 1..=2 {
+        lab.ip(&format!(
+            "link add nic{number} address 02:00:00:00:01:0{number} type veth peer name wire{number}"
+        ));
+        lab.ip(&format!("link set nic{number} up"));
+        lab.ip(&format!("link set wire{number} up"));
+    }
 }
 
 /// A machine with two NICs and networks, and an agent that fails as it is told.
 fn machine(fail: &str) -> (Lab, Agent, Caller) {
     let lab = Lab::new();
-    networks::write(&lab);
+    cables(&lab);
+    networks::write(&lab, "macvlan");
     let mut agent = lab.start_failing(&FLAGS, fail);
     assert!(agent.gets_ready(), "{}", agent.log());
     let caller = Caller::new(&lab);
@@ -46,12 +53,16 @@ fn machine(fail: &str) -> (Lab, Agent, Caller) {
 
 #[test]
 fn a_kill_at_any_step_loses_nothing_and_leaves_nothing() {
-    soak(Size {
-        cycles: number("MULTI_NIC_SOAK_CYCLES", 800),
-        kills: number("MULTI_NIC_SOAK_KILLS", 30),
+    let lab = Lab::new();
+    cables(&lab);
+    let size = Size {
+        cycles: number("MULTI_NIC_SOAK_CYCLES", 10_000),
+        kills: number("MULTI_NIC_SOAK_KILLS", 210),
         width: 64,
+        rest: 4,
         seed: number("MULTI_NIC_SOAK_SEED", 4),
-    });
+    };
+    soak(&lab, "macvlan", size);
 }
 
 #[test]
@@ -92,7 +103,7 @@ fn a_step_that_hangs_holds_up_no_other_attach() {
 #[test]
 fn an_executable_killed_while_it_runs_a_plugin_is_repaired() {
     let (lab, agent, caller) = machine("");
-    let networks = networks::read(&lab);
+    let networks = networks::read(&lab, "macvlan");
     let plugins = lab.path("plugins");
     fs::create_dir(&plugins).unwrap();
     let number = lab.path("plugin");
@@ -137,7 +148,7 @@ fn an_executable_killed_while_it_runs_a_plugin_is_repaired() {
 #[test]
 fn traffic_of_pods_passes_while_the_agent_is_killed_and_comes_back() {
     let (lab, mut agent, caller) = machine("");
-    let config = networks::read(&lab)[1].config.to_string();
+    let config = networks::read(&lab, "macvlan")[1].config.to_string();
     let attach = |name: &str| {
         let pod = Pod::new(lab.path(name));
         let links = promised(&caller.call("ADD", &config, name, &pod.path).unwrap());

@@ -11,6 +11,7 @@ mod lab;
 mod output;
 mod program;
 mod run;
+mod soak;
 mod test;
 mod tidy;
 mod workspace;
@@ -41,6 +42,8 @@ enum Command {
     Codegen(codegen::Arguments),
     /// Measure, beside the tools that people use today.
     Bench(bench::Arguments),
+    /// Let pods come and go while the agent is killed, for long (needs root).
+    Soak(soak::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Command::Tidy(arguments) => tidy::run(&arguments),
         Command::Codegen(arguments) => codegen::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Soak(arguments) => soak::run(&arguments),
     };
     result.unwrap_or_else(|error| {
         output::failure(&format!("{error:#}"));

@@ -1,14 +1,26 @@
 //! What a runtime does: it starts the executable, and takes its word.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
+use cni::Environment;
+use cni::error::code;
+use cni::protocol::{Answer, Call, Connection, PROTOCOL, Ran, Tool};
 use serde_json::Value;
 
 use super::pod::Links;
 use crate::harness::Lab;
+
+/// How long the executable waits for an agent that is away.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long it waits for an answer.
+const SILENCE: Duration = Duration::from_secs(300);
 
 /// The executable, with the folders of one agent.
 #[derive(Debug, Clone)]
@@ -86,6 +98,66 @@ impl Caller {
         Err(Failure {
             code: value["code"].as_u64().unwrap_or_default(),
             text: format!("{}: {text}", output.status),
+        })
+    }
+
+    /// A call of a network without plugins, as the executable makes it, but from this process; where the agent is away,
+    /// a DEL is handed to the executable, which knows what to do then.
+    pub(crate) fn call_from_here(
+        &self,
+        command: &str,
+        config: &str,
+        container: &str,
+        netns: &Path,
+    ) -> Result<Value, Failure> {
+        match self.converse(command, config, container, netns) {
+            Ok(answer) => answer,
+            Err(_) if command == "DEL" => self.call(command, config, container, netns),
+            Err(error) => {
+                let code = if command == "ADD" { code::TRY_AGAIN } else { code::NOT_AVAILABLE };
+                Err(Failure { code: code.into(), text: format!("the agent is away: {error}") })
+            }
+        }
+    }
+
+    fn converse(
+        &self,
+        command: &str,
+        config: &str,
+        container: &str,
+        netns: &Path,
+    ) -> io::Result<Result<Value, Failure>> {
+        let connection = Connection::connect_within(&self.run.join(cni::SOCKET), PATIENCE)?;
+        connection.set_deadline(SILENCE)?;
+        let environment = Environment {
+            command: match command {
+                "ADD" => cni::Command::Add,
+                "DEL" => cni::Command::Del,
+                _ => cni::Command::Check,
+            },
+            container_id: container.to_owned(),
+            netns: netns.display().to_string(),
+            ifname: "net1".to_owned(),
+            args: String::new(),
+            path: "/usr/lib/cni".to_owned(),
+            netns_override: false,
+        };
+        let config = config.to_owned();
+        let call = Call { protocol: PROTOCOL, tool: Tool::MultiNic, environment, config, pay_debts: false };
+        let netns = File::open(netns).ok();
+        connection.send(&call, netns.as_ref().map(AsFd::as_fd))?;
+        let (answer, debts) = match connection.receive::<Answer>()?.0 {
+            Answer::Done { output, debts } => (Ok(output.unwrap_or_default()), debts),
+            Answer::Failed { error, debts } => (Err(error), debts),
+            other => panic!("an answer that needs the executable: {other:?}"),
+        };
+        if !debts.is_empty() {
+            // The executables pay them.
+            drop(connection.send(&Ran { outcomes: Vec::new() }, None));
+        }
+        Ok(match answer {
+            Ok(text) => Ok(serde_json::from_str(&text).unwrap_or_default()),
+            Err(error) => Err(Failure { code: error.code.into(), text: error.to_string() }),
         })
     }
 

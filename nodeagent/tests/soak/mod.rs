@@ -2,22 +2,25 @@
 
 pub(crate) mod caller;
 pub(crate) mod invariants;
+pub(crate) mod kills;
+pub(crate) mod leaks;
 pub(crate) mod model;
 pub(crate) mod networks;
 pub(crate) mod pod;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use attach::STEPS;
 use serde_json::json;
 use store::{Identity, Store, Table};
 
 use crate::harness::{Agent, Lab, run};
 use caller::Caller;
-use invariants::compare;
-use model::{Model, Random};
+use invariants::{Compared, compare};
+use kills::Kills;
+use leaks::Watch;
+use model::Model;
 use pod::links_here;
 
 /// How much of it.
@@ -29,98 +32,61 @@ pub(crate) struct Size {
     pub(crate) kills: u64,
     /// Pods at a time.
     pub(crate) width: u64,
+    /// Every how many kills everybody comes to rest and all is compared; the other times the next agent starts in the
+    /// middle of it all.
+    pub(crate) rest: u64,
     /// Where luck begins.
     pub(crate) seed: u64,
+}
+
+/// A number of the environment.
+pub(crate) fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| text.parse().expect(variable))
 }
 
 /// Flags of every agent: nothing but pods.
 pub(crate) const FLAGS: [&str; 3] = ["--reprobe-interval", "off", "--no-tcp"];
 
-/// How long a step may not be reached.
-const DROUGHT: Duration = Duration::from_secs(20);
+/// How long a step may not be reached; only a failing test waits that long, even on an emulated processor.
+const DROUGHT: Duration = Duration::from_secs(120);
 
-/// Which steps the agent was killed at.
-struct Kills {
-    times: BTreeMap<&'static str, u64>,
-    order: Vec<&'static str>,
-    wanted: u64,
-    random: Random,
-    /// Which one the running agent dies at.
-    next: Option<&'static str>,
-}
+/// How long it may take until an agent lives while everybody comes to rest.
+const UNREST: Duration = Duration::from_secs(240);
 
-impl Kills {
-    fn new(size: Size) -> Self {
-        let times = STEPS.into_iter().map(|step| (step, 0)).collect();
-        let random = Random(size.seed);
-        Self { times, order: STEPS.to_vec(), wanted: size.kills, random, next: None }
-    }
-
-    /// Starts an agent that dies at the step that had the fewest kills, or lives when there were enough.
-    fn start(&mut self, lab: &Lab) -> Agent {
-        let is_enough = self.is_enough();
-        let next = self.order.iter().min_by_key(|step| self.times[*step]).copied().unwrap();
-        self.next = (!is_enough).then_some(next);
-        // Some are reached seldom.
-        let most = match next {
-            "flushed" => 3,
-            "add.delegated" => 6,
-            _ => 40,
-        };
-        let time = self.random.below(most) + 1;
-        let fail = if is_enough { String::new() } else { format!("{next}=kill:{time}") };
-        lab.start_failing(&FLAGS, &fail)
-    }
-
-    fn is_enough(&self) -> bool {
-        let each = self.wanted.div_ceil(self.times.len() as u64);
-        self.times.values().all(|times| *times >= each)
-    }
-
-    /// An agent has ended: by our hand, or something is wrong.
-    fn count(&mut self, agent: &mut Agent, model: &Model) {
-        use std::os::unix::process::ExitStatusExt;
-        let status = agent.wait();
-        match self.next {
-            Some(step) if status.signal() == Some(9) => *self.times.get_mut(step).unwrap() += 1,
-            _ => model.is_wrong(format!("the agent ended: {status}\n{}", agent.log())),
-        }
-    }
-
-    fn table(&self) -> String {
-        let row = |(step, times): (&&str, &u64)| format!("{step:<16} {times:>6}\n");
-        self.times.iter().map(row).collect::<String>()
-            + &format!("{:<16} {:>6}\n", "all", self.times.values().sum::<u64>())
-    }
-}
-
-/// Runs it, and panics with all that was wrong.
-pub(crate) fn soak(size: Size) {
-    let lab = Lab::new();
-    networks::write(&lab);
+/// Runs it over `nic1` and `nic2`, and panics with all that was wrong.
+pub(crate) fn soak(lab: &Lab, plugin: &str, size: Size) {
+    networks::write(lab, plugin);
     let begun = Instant::now();
     let mut kills = Kills::new(size);
     let mut agent = lab.start_failing(&FLAGS, "");
     assert!(agent.gets_ready(), "{}", agent.log());
-    let caller = Caller::new(&lab);
-    let model = Model::new(caller, networks::read(&lab), lab.path("pods"), size.width, size.seed);
+    let caller = Caller::new(lab);
+    let model = Model::new(caller, networks::read(lab, plugin), lab.path("pods"), size.width, size.seed);
     let before = (links_here(), rest_of_the_host());
+    let idle = leaks::Facts::of(&agent, lab);
     let mut seen = BTreeSet::new();
     drop(agent);
-    agent = kills.start(&lab);
-    let mut most = (0, 0, 0);
+    agent = kills.start(lab);
+    let mut most = Compared::default();
+    let mut watch: Option<Watch> = None;
 
     std::thread::scope(|scope| {
         let model = &model;
         for number in 0..model.places.len() {
             scope.spawn(move || model.work(number));
         }
-        let done = || model.counts.cycles.load(Ordering::Relaxed) >= size.cycles;
-        while !(kills.is_enough() && done()) && model.wrong.lock().unwrap().is_empty() {
-            let ended = wait_for_the_end(&mut agent, || kills.is_enough() && done());
+        let cycles = || model.counts.cycles.load(Ordering::Relaxed);
+        while model.wrong.lock().unwrap().is_empty() {
+            // The last tenth at least is one agent's, whose memory may not grow.
+            let last = watch.as_ref().map(|watch| size.cycles.max(watch.cycles() + size.cycles / 10));
+            if last.is_some_and(|last| cycles() >= last) {
+                break;
+            }
+            let lives = kills.next.is_none();
+            let ended = !(lives && last.is_none()) && wait_for_the_end(&mut agent, last, cycles);
             if ended {
                 kills.count(&mut agent, model);
-            } else if !kills.is_enough() {
+            } else if !lives {
                 model.is_wrong(format!("{:?} was not reached in {} s", kills.next, DROUGHT.as_secs()));
                 break;
             }
@@ -128,11 +94,18 @@ pub(crate) fn soak(size: Size) {
                 // Long enough for calls that find nobody.
                 std::thread::sleep(Duration::from_millis(200));
             }
+            if !kills.all().is_multiple_of(size.rest) && !kills.is_enough() {
+                agent = kills.start(lab);
+                continue;
+            }
             model.ask_to_rest();
-            if let Some(found) = settle(&lab, model, &mut kills, &mut agent, &before.0, &mut seen) {
-                most = (most.0.max(found.attachments), most.1.max(found.to_be_swept), most.2.max(found.owed));
+            if let Some(found) = settle(lab, model, &mut kills, &mut agent, &before.0, &mut seen) {
+                most.take_most(&found);
             }
             model.go_on();
+            if kills.next.is_none() && watch.is_none() {
+                watch = Some(Watch::begin(&agent, lab, cycles()));
+            }
         }
         if !model.take_apart() {
             model.is_wrong("not every pod could be taken apart".to_owned());
@@ -141,9 +114,12 @@ pub(crate) fn soak(size: Size) {
     });
 
     if model.wrong.lock().unwrap().is_empty() {
-        end(&lab, &model, &mut kills, &mut agent, &before.1);
+        if let Some(watch) = &watch {
+            watch.end(&agent, lab, &idle, &model);
+        }
+        end(lab, &model, &mut kills, &mut agent, &before.1);
     }
-    report(&model, &kills, begun, most);
+    report(&model, &kills, begun, &most);
     let stories = model.stories();
     let wrong = model.wrong.lock().unwrap();
     assert!(
@@ -155,11 +131,12 @@ pub(crate) fn soak(size: Size) {
     );
 }
 
-/// Waits until the agent has ended; false when it goes on for long, or all is done.
-fn wait_for_the_end(agent: &mut Agent, done: impl Fn() -> bool) -> bool {
+/// Waits until the agent has ended; false when it goes on for long, or the last cycle is over.
+fn wait_for_the_end(agent: &mut Agent, last: Option<u64>, cycles: impl Fn() -> u64) -> bool {
     let end = Instant::now() + DROUGHT;
     while agent.ended().is_none() {
-        if done() || Instant::now() > end {
+        let is_over = last.map_or_else(|| Instant::now() > end, |last| cycles() >= last);
+        if is_over {
             return false;
         }
         std::thread::sleep(Duration::from_millis(2));
@@ -175,8 +152,8 @@ fn settle(
     agent: &mut Agent,
     host: &pod::Links,
     seen: &mut BTreeSet<String>,
-) -> Option<invariants::Compared> {
-    let end = Instant::now() + Duration::from_secs(90);
+) -> Option<Compared> {
+    let end = Instant::now() + UNREST;
     while Instant::now() < end {
         if agent.ended().is_some() {
             *agent = kills.start(lab);
@@ -193,7 +170,7 @@ fn settle(
         }
         kills.count(agent, model);
     }
-    model.is_wrong("no rest in 90 s".to_owned());
+    model.is_wrong(format!("no rest in {} s", UNREST.as_secs()));
     None
 }
 
@@ -267,9 +244,9 @@ fn rest_of_the_host() -> String {
         .concat()
 }
 
-fn report(model: &Model, kills: &Kills, begun: Instant, most: (usize, usize, usize)) {
+fn report(model: &Model, kills: &Kills, begun: Instant, most: &Compared) {
     let counts = &model.counts;
-    let [cycles, adds, repeats, checks, dels, late, away] = [
+    let [cycles, adds, repeats, checks, dels, late, away, executables] = [
         &counts.cycles,
         &counts.adds,
         &counts.repeats,
@@ -277,16 +254,19 @@ fn report(model: &Model, kills: &Kills, begun: Instant, most: (usize, usize, usi
         &counts.dels,
         &counts.late,
         &counts.away,
+        &counts.executables,
     ]
     .map(|count| count.load(Ordering::Relaxed));
     println!("{}", kills.table());
     println!(
         "{cycles} cycles ({adds} ADDs, {repeats} repeated, {checks} CHECKs, {dels} DELs, {late} after the \
-         namespace; {away} calls without an agent) in {:.1} s; after a kill at most {} attached, {} \
-         left to the sweep, {} debts",
+         namespace; {executables} calls by the executable; {away} without an agent) in {:.1} s; \
+         {} comparisons: at most {} attached, {} left to the sweep, {} debts, {} pods left out",
         begun.elapsed().as_secs_f64(),
-        most.0,
-        most.1,
-        most.2
+        model.compared.load(Ordering::Relaxed),
+        most.attachments,
+        most.to_be_swept,
+        most.owed,
+        most.slow
     );
 }

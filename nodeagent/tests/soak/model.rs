@@ -1,6 +1,6 @@
 //! What a runtime may rely on: a plain model of what was answered, kept by those who call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -55,6 +55,8 @@ pub(crate) struct Counts {
     pub(crate) away: AtomicU64,
     /// DELs after the namespace.
     pub(crate) late: AtomicU64,
+    /// Calls by the executable; the others were made from here.
+    pub(crate) executables: AtomicU64,
 }
 
 /// All who call, and what they know.
@@ -73,6 +75,8 @@ pub(crate) struct Model {
     pub(crate) compared: AtomicU64,
     /// Who was answered which address and has not asked for its DEL.
     holders: Mutex<BTreeMap<(String, IpAddr), String>>,
+    /// Containers whose ADD may wait for seconds until nobody is at their debts: not waited for.
+    pub(crate) slow: Mutex<BTreeSet<String>>,
     resting: AtomicBool,
     /// Take apart, begin nothing new.
     ending: AtomicBool,
@@ -114,6 +118,7 @@ impl Model {
             counts: Counts::default(),
             wrong: Mutex::default(),
             holders: Mutex::default(),
+            slow: Mutex::default(),
             resting: AtomicBool::new(false),
             ending: AtomicBool::new(false),
             over: AtomicBool::new(false),
@@ -155,9 +160,9 @@ impl Model {
     /// Whether everybody rests now; waits a little for it.
     pub(crate) fn is_at_rest(&self) -> bool {
         let resting = self.rested.0.lock().unwrap();
-        let few = |resting: &mut usize| *resting < self.places.len();
+        let few = |resting: &mut usize| *resting + self.slow.lock().unwrap().len() < self.places.len();
         let (resting, _) = self.rested.1.wait_timeout_while(resting, Duration::from_millis(5), few).unwrap();
-        *resting >= self.places.len()
+        *resting + self.slow.lock().unwrap().len() >= self.places.len()
     }
 
     pub(crate) fn go_on(&self) {
@@ -210,8 +215,8 @@ impl Model {
     fn step(&self, place: &mut Place, number: usize) {
         match &place.stand {
             Stand::Gone => {
-                // Every other time the same pod is attached once more.
-                if place.pod.is_none() || place.random.below(2) == 0 {
+                // Mostly the same pod is attached once more: the kernel takes its time with namespaces.
+                if place.pod.is_none() || place.random.below(6) == 0 {
                     drop(place.pod.take());
                     self.bury(&place.container);
                     place.serial += 1;
@@ -251,7 +256,7 @@ impl Model {
                 }
             }
             Stand::Attached { .. } => {
-                if place.random.below(5) == 0 {
+                if place.random.below(12) == 0 {
                     self.counts.late.fetch_add(1, Ordering::Relaxed);
                     drop(place.pod.take());
                 }
@@ -262,13 +267,21 @@ impl Model {
 
     /// Whether a container is the last one of its place.
     pub(crate) fn is_place(&self, container: &str) -> bool {
-        self.places.iter().any(|place| place.lock().unwrap().container == container)
+        let is_it = |place: &Mutex<Place>| place.try_lock().is_ok_and(|place| place.container == container);
+        self.slow.lock().unwrap().contains(container) || self.places.iter().any(is_it)
     }
 
     /// A call about a place, kept in its story.
     fn call(&self, place: &mut Place, command: &str, config: &str) -> Result<Value, Failure> {
         let from = self.begun.elapsed().as_millis();
-        let answer = self.caller.call(command, config, &place.container, &place.path);
+        let (container, path) = (&place.container, &place.path);
+        // The same way to the agent; the executable costs more than all the rest.
+        let answer = if place.network == OTHER || place.random.below(8) == 0 {
+            self.counts.executables.fetch_add(1, Ordering::Relaxed);
+            self.caller.call(command, config, container, path)
+        } else {
+            self.caller.call_from_here(command, config, container, path)
+        };
         let words = match &answer {
             Ok(result) => result["ips"].to_string(),
             Err(failure) => failure.text.trim().to_owned(),
@@ -283,10 +296,18 @@ impl Model {
     }
 
     fn add(&self, place: &mut Place) {
+        let may_wait = place.network == OTHER && matches!(place.stand, Stand::Asked);
         place.stand = Stand::Asked;
         self.counts.adds.fetch_add(1, Ordering::Relaxed);
         let config = self.networks[place.network].config.to_string();
-        match self.call(place, "ADD", &config) {
+        if may_wait {
+            self.slow.lock().unwrap().insert(place.container.clone());
+        }
+        let answer = self.call(place, "ADD", &config);
+        if may_wait {
+            self.slow.lock().unwrap().remove(&place.container);
+        }
+        match answer {
             Ok(result) => {
                 let links = promised(&result);
                 let mut holders = self.holders.lock().unwrap();
@@ -306,7 +327,8 @@ impl Model {
                 if links.len() != 2 || links.values().any(|addresses| addresses.is_empty()) {
                     self.is_wrong(format!("{}: the answer is {result}", place.container));
                 }
-                place.stand = Stand::Attached { links, result, checked: false };
+                let checked = place.random.below(2) == 0;
+                place.stand = Stand::Attached { links, result, checked };
             }
             Err(failure) => self.note("ADD", place, Some(failure)),
         }

@@ -32,15 +32,8 @@ impl Network {
     }
 }
 
-/// Two NICs, and the files of two networks: `small` has so few addresses that they come again soon.
-pub(crate) fn write(lab: &Lab) {
-    for number in 1..=2 {
-        lab.ip(&format!(
-            "link add nic{number} address 02:00:00:00:01:0{number} type veth peer name wire{number}"
-        ));
-        lab.ip(&format!("link set nic{number} up"));
-        lab.ip(&format!("link set wire{number} up"));
-    }
+/// The files of two networks over `nic1` and `nic2`: `small` has so few addresses that they come again soon.
+pub(crate) fn write(lab: &Lab, plugin: &str) {
     // Only then has the host all the routes that it will have.
     wait_for("addresses of the host", || lab.ip("-6 address show tentative").trim().is_empty().then_some(()));
     lab.configure("included: [nic1, nic2]\n");
@@ -54,20 +47,25 @@ pub(crate) fn write(lab: &Lab) {
             "apiVersion": "multinic.fms.io/v1", "kind": "MultiNicNetwork", "metadata": { "name": name },
             "spec": {
                 "subnets": subnets, "multiNICIPAM": true, "ipam": r#"{"type": "multi-nic-ipam"}"#,
-                "plugin": { "cniVersion": "1.0.0", "type": "macvlan", "args": { "mode": "bridge" } },
+                "plugin": { "cniVersion": "1.0.0", "type": plugin, "args": { "mode": mode(plugin) } },
             },
         });
         fs::write(lab.path(&format!("config/{name}.yaml")), network.to_string()).unwrap();
     }
 }
 
+/// The mode of a plugin's links.
+fn mode(plugin: &str) -> &'static str {
+    if plugin == "ipvlan" { "l2" } else { "bridge" }
+}
+
 /// All of them, once the agent knows its NICs.
-pub(crate) fn read(lab: &Lab) -> Vec<Network> {
+pub(crate) fn read(lab: &Lab, plugin: &str) -> Vec<Network> {
     let own = ["small", "wide"].map(|name| Network { name: name.to_owned(), config: printed(lab, name) });
     let ranges = json!([[{ "subnet": "172.20.0.0/16" }]]);
     let other = json!({
         "cniVersion": "1.0.0", "name": OTHER, "type": "multi-nic", "masters": ["nic1", "nic2"],
-        "plugin": { "type": "macvlan", "mode": "bridge" },
+        "plugin": { "type": plugin, "mode": mode(plugin) },
         "ipam": { "type": "host-local", "dataDir": lab.path("host-local"), "ranges": ranges },
     });
     own.into_iter().chain([Network { name: OTHER.to_owned(), config: other }]).collect()
