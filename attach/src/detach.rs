@@ -134,6 +134,7 @@ impl Engine {
             return;
         }
         self.drop_vlans(&attachment);
+        self.restore_masters(&attachment);
         failpoint::reached("del.vlans");
         let mut batch = Batch::new();
         let mut book = self.book();

@@ -68,6 +68,15 @@ pub enum Event {
     Detached(Arc<Attachment>),
     /// A NIC of it is gone.
     Lost(Arc<Attachment>),
+    /// The NIC below a link of it was lowered to an MTU that is less than the link was given (TRAPS P15).
+    Narrowed {
+        /// Which.
+        attachment: Arc<Attachment>,
+        /// Index of the link.
+        link: u16,
+        /// MTU of the NIC now, bytes.
+        mtu: u32,
+    },
     /// It could not be made.
     Failed {
         /// Which.
@@ -99,6 +108,8 @@ pub struct Engine {
     pub(crate) vfs: sriov::vf::Vfs,
     sockets: Mutex<Vec<Socket>>,
     pub(crate) suspects: Mutex<Vec<Key>>,
+    /// Links whose NIC has a lesser MTU, and which: told once.
+    pub(crate) narrow: Mutex<BTreeMap<(Key, u16), u32>>,
     /// Attachments whose plugins somebody may be running outside of a call for them.
     pub(crate) handed: Mutex<BTreeMap<Key, Busy>>,
 }
@@ -140,6 +151,7 @@ impl Engine {
             vfs: parts.sriov.vfs(),
             sockets: Mutex::new(Vec::new()),
             suspects: Mutex::new(Vec::new()),
+            narrow: Mutex::default(),
             handed: Mutex::new(BTreeMap::new()),
             parts,
         })

@@ -14,6 +14,7 @@ mod detach;
 mod engine;
 mod failpoint;
 pub mod gate;
+mod host_arp;
 mod ipam_plugin;
 mod leases;
 mod links;

@@ -164,6 +164,7 @@ pub(crate) fn attachment(
             routes: Vec::new(),
             policy_routing: policy,
             original: None,
+            host_arp: None,
             pf: chosen.pf.clone(),
             vf: None,
         });

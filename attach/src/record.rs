@@ -196,6 +196,9 @@ pub struct PodLink {
     /// What a device was before it went to the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original: Option<Original>,
+    /// How the master was before it was changed for this link and others (TRAPS P11); absent: it is not changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_arp: Option<HostArp>,
     /// Name of the PF of a VF: its addresses are those of the PF's network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pf: Option<String>,
@@ -228,6 +231,16 @@ pub enum VfRole {
     Vfio,
     /// Pods' macvlan links stand on it.
     Master,
+}
+
+/// How the host treats ARP on a master (`/proc/sys/net/ipv4/conf/MASTER/arp_*`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HostArp {
+    /// `arp_ignore`.
+    pub ignore: u32,
+    /// `arp_announce`.
+    pub announce: u32,
 }
 
 /// An address and whose it is.

@@ -136,3 +136,71 @@ fn an_ipvlan_with_a_client_id_leases_its_address() {
     assert_eq!(serve(&engine, Del, "c1", &pod, &conf).result, Ok(None));
     assert!(pod.links().is_empty() && engine.attachments().is_empty());
 }
+
+/// How many NICs answer for an address of this host, asked from `wire` (busybox' `arping`).
+fn answers(wire: &Pod, address: &str) -> usize {
+    let text = wire.inside(|| {
+        let asked = std::process::Command::new("busybox")
+            .args(["arping", "-I", "wire0", "-c", "3", address])
+            .output();
+        String::from_utf8(asked.unwrap().stdout).unwrap()
+    });
+    let mut macs: Vec<&str> =
+        text.lines().filter_map(|line| line.split_once('[')?.1.split_once(']')).map(|(mac, _)| mac).collect();
+    macs.sort_unstable();
+    macs.dedup();
+    macs.len()
+}
+
+#[test]
+#[ignore = "needs the lab VM"]
+fn two_masters_on_one_subnet_answer_for_their_own_addresses_as_long_as_l3_pods_need_it() {
+    let host = host(2);
+    let engine = host.engine();
+    // One wire for both, and one subnet.
+    let wire = pod();
+    let name = wire.path.file_name().unwrap().to_string_lossy().into_owned();
+    wire.run("link add name wire0 type bridge");
+    for end in ["w0", "w1"] {
+        ip(&format!("link set {end} netns {name}"));
+        wire.run(&format!("link set {end} master wire0 up"));
+    }
+    wire.run("link set wire0 up");
+    wire.run("address add 10.0.0.9/24 dev wire0");
+    ip("address flush dev m1");
+    ip("address add 10.0.0.2/24 dev m1");
+    {
+        let mut inventory = (**host.inventory.lock().unwrap()).clone();
+        inventory.nics[1].addresses =
+            vec![hwprobe::IpInterface::new("10.0.0.2".parse().unwrap(), 24, "global")];
+        *host.inventory.lock().unwrap() = std::sync::Arc::new(inventory);
+    }
+    let arp = |master: &str| {
+        let read =
+            |setting| std::fs::read_to_string(format!("/proc/sys/net/ipv4/conf/{master}/{setting}")).unwrap();
+        (read("arp_ignore").trim().to_owned(), read("arp_announce").trim().to_owned())
+    };
+    let was = (arp("m0"), arp("m1"));
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(answers(&wire, "10.0.0.1"), 2, "either NIC answers");
+    // A link that answers itself needs nothing of the host.
+    let (first, second) = (pod(), pod());
+    result(serve(&engine, Add, "c0", &first, &ipvlan("l2")));
+    assert_eq!((arp("m0"), arp("m1")), was);
+    assert_eq!(serve(&engine, Del, "c0", &first, &ipvlan("l2")).result, Ok(None));
+
+    result(serve(&engine, Add, "c1", &first, &ipvlan("l3")));
+    result(serve(&engine, Add, "c2", &second, &ipvlan("l3")));
+
+    let quiet = ("1".to_owned(), "2".to_owned());
+    assert_eq!((arp("m0"), arp("m1")), (quiet.clone(), quiet.clone()));
+    assert_eq!((answers(&wire, "10.0.0.1"), answers(&wire, "10.0.0.2")), (1, 1));
+    assert_eq!(serve(&engine, Del, "c1", &first, &ipvlan("l3")).result, Ok(None));
+    assert_eq!((arp("m0"), arp("m1")), (quiet.clone(), quiet), "the other pod needs it");
+    // A crash forgets nothing of it.
+    drop(engine);
+    let engine = host.engine();
+    engine.recover();
+    assert_eq!(serve(&engine, Del, "c2", &second, &ipvlan("l3")).result, Ok(None));
+    assert_eq!((arp("m0"), arp("m1")), was);
+}

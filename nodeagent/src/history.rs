@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use attach::Event;
-use attach::record::{Key, Pod};
+use attach::record::{Attachment, Key, Pod};
 use cni::error::code;
-use openapi::{AttachmentFailure, EventType};
+use openapi::{AttachmentFailure, EventCause, EventType, FieldChange};
 
 use crate::inventory::events::EventLog;
 use crate::inventory::published::Newest;
@@ -47,13 +47,36 @@ impl History {
                 }
                 self.publish(EventType::AttachmentFailed, &key, None, Some(failure));
             }
+            Event::Lost(attachment) => {
+                self.of_nic(EventType::AttachmentLost, &attachment, Vec::new());
+            }
+            Event::Narrowed { attachment, link, mtu } => {
+                let was = attachment.links.iter().find(|one| one.index == link).map(|one| one.mtu);
+                let change = FieldChange {
+                    path: format!("/links/{link}/mtu"),
+                    from: was.map(Into::into),
+                    to: Some(mtu.into()),
+                };
+                self.of_nic(EventType::AttachmentMtu, &attachment, vec![change]);
+            }
             other => tracing::debug!(?other, "attachment"),
         }
     }
 
     fn publish(&self, kind: EventType, key: &Key, pod: Option<&Pod>, failure: Option<AttachmentFailure>) {
-        let generation = self.newest.borrow().as_ref().map_or(0, |published| published.generation);
-        self.log.publish_attachment(kind, attachment_reference(key, pod), failure, generation);
+        let when = (EventCause::Call, self.generation());
+        self.log.publish_attachment(kind, attachment_reference(key, pod), failure, Vec::new(), when);
+    }
+
+    /// What a NIC did to an attachment: the kernel told it, nobody called.
+    fn of_nic(&self, kind: EventType, attachment: &Attachment, changes: Vec<FieldChange>) {
+        let about = attachment_reference(&attachment.key, attachment.pod.as_ref());
+        let when = (EventCause::Notification, self.generation());
+        self.log.publish_attachment(kind, about, None, changes, when);
+    }
+
+    fn generation(&self) -> u64 {
+        self.newest.borrow().as_ref().map_or(0, |published| published.generation)
     }
 
     fn full(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {

@@ -161,6 +161,21 @@ pub struct AttachedLink {
     pub mac: Option<HwAddr>,
     /// Its addresses, IPv4 first.
     pub addresses: Vec<AttachedAddress>,
+    /// How the master was before the agent changed it for pods; absent: it is not changed. It is put back with the last
+    /// pod that needs the change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub master_before: Option<MasterArp>,
+}
+
+/// How the host treats ARP on a link of its own. The agent has `arp_ignore` at least 1 and `arp_announce` at least 2 where
+/// pods are reached by the host's own address and two NICs of the host share a subnet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MasterArp {
+    /// `arp_ignore`.
+    pub arp_ignore: u32,
+    /// `arp_announce`.
+    pub arp_announce: u32,
 }
 
 /// An address of a pod.

@@ -32,7 +32,7 @@ pub struct Event {
     /// The GPU it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<PciAddress>,
-    /// What is different now, on `nic.changed`, `gpu.changed` and `node.changed`.
+    /// What is different now, on `nic.changed`, `gpu.changed`, `node.changed` and `attachment.mtu`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<FieldChange>,
     /// The warning, on `warning.raised` and `warning.cleared`.
@@ -50,7 +50,7 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FieldChange {
-    /// JSON pointer (RFC 6901) into the NIC, GPU or node, like `/link/operState`.
+    /// JSON pointer (RFC 6901) into the NIC, GPU, node or attachment, like `/link/operState`.
     pub path: String,
     /// The value before; absent when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -100,6 +100,12 @@ pub enum EventType {
     /// A pod could not be attached; all was taken back.
     #[serde(rename = "attachment.failed")]
     AttachmentFailed,
+    /// A NIC of a pod is gone. The pod keeps its addresses until it is detached.
+    #[serde(rename = "attachment.lost")]
+    AttachmentLost,
+    /// A NIC has a lesser MTU than a pod's link above it was given: `changes` says which.
+    #[serde(rename = "attachment.mtu")]
+    AttachmentMtu,
     /// A network had no address left for a pod. Told once, until one is given back.
     #[serde(rename = "addresses.full")]
     AddressesFull,
@@ -110,7 +116,7 @@ pub enum EventType {
 
 impl EventType {
     /// Every type.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::NicAdded,
         Self::NicRemoved,
         Self::NicChanged,
@@ -123,6 +129,8 @@ impl EventType {
         Self::AttachmentAttached,
         Self::AttachmentDetached,
         Self::AttachmentFailed,
+        Self::AttachmentLost,
+        Self::AttachmentMtu,
         Self::AddressesFull,
         Self::Reset,
     ];
@@ -142,6 +150,8 @@ impl EventType {
             Self::AttachmentAttached => "attachment.attached",
             Self::AttachmentDetached => "attachment.detached",
             Self::AttachmentFailed => "attachment.failed",
+            Self::AttachmentLost => "attachment.lost",
+            Self::AttachmentMtu => "attachment.mtu",
             Self::AddressesFull => "addresses.full",
             Self::Reset => "reset",
         }
@@ -154,6 +164,8 @@ impl EventType {
             Self::AttachmentAttached
                 | Self::AttachmentDetached
                 | Self::AttachmentFailed
+                | Self::AttachmentLost
+                | Self::AttachmentMtu
                 | Self::AddressesFull
         )
     }

@@ -30,7 +30,7 @@ mod topology;
 
 pub use attachment::{
     AttachedAddress, AttachedLink, AttachedPod, Attachment, AttachmentFailure, AttachmentList,
-    AttachmentPhase, AttachmentRef, AttachmentRequest, AttachmentTool, StepTiming,
+    AttachmentPhase, AttachmentRef, AttachmentRequest, AttachmentTool, MasterArp, StepTiming,
 };
 pub use classes::{Classes, DeviceClassMembers, SpeedClassMembers};
 pub use client::{Client, ClientError, EventStream, Tagged};

@@ -49,6 +49,7 @@ impl Engine {
         clock.step("wait");
         self.with_host(|host| self.make_vlans(host, attachment))??;
         self.refuse_strangers(request, attachment)?;
+        self.quiet_masters(attachment);
         self.take_vfs(request, attachment)?;
         let made = self.wire(request, attachment, pod, link_first, clock)?;
         for (link, made) in attachment.links.iter_mut().filter(|link| link.is_ours()).zip(&made.links) {

@@ -65,6 +65,7 @@ impl Engine {
             let taken = self.with_host(|host| datapath::observe::device(host, moved.master_ifindex))?;
             moved.original = Some(links::original(&taken.map_err(|error| kernel_error(&error))?));
         }
+        self.note_masters(&book, &mut attachment, &inventory);
         let mut batch = Batch::new();
         let mut reserved = Vec::new();
         if let Some(network) = ours {

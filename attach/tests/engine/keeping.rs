@@ -122,3 +122,37 @@ fn a_nic_that_dies_is_told_keeps_the_addresses_and_does_not_hinder_the_del() {
     assert_eq!(serve(&engine, Del, "c1", &pod, &conf()).result, Ok(None));
     assert!(pod.links().is_empty());
 }
+
+#[test]
+fn a_master_that_is_lowered_below_a_link_is_told_once_for_each_mtu() {
+    let host = host(2);
+    let engine = host.engine();
+    let pod = pod();
+    result(serve(&engine, Add, "c1", &pod, &conf()));
+    let mtus = |mtu: u32| {
+        ip(&format!("link set m1 mtu {mtu}"));
+        let mut inventory = (**host.inventory.lock().unwrap()).clone();
+        inventory.nics[1].link.as_mut().unwrap().mtu = mtu;
+        engine.look_at(&inventory);
+        let mut events = host.events.lock().unwrap();
+        let told = events.drain(..).filter_map(|event| match event {
+            attach::Event::Narrowed { attachment, link, mtu } => {
+                Some((attachment.key.to_string(), link, mtu))
+            }
+            _ => None,
+        });
+        told.collect::<Vec<_>>()
+    };
+    let about = |mtu| vec![("neta/c1/net1".to_owned(), 1, mtu)];
+
+    assert_eq!(mtus(1500), []);
+    assert_eq!(mtus(9000), []);
+    assert_eq!(mtus(1400), about(1400));
+    assert_eq!(pod.ip("link show net1-1")[0]["mtu"], 1400, "the kernel has lowered the link");
+    assert_eq!(mtus(1400), []);
+    assert_eq!(mtus(1300), about(1300));
+    assert_eq!(mtus(1500), []);
+    assert_eq!(mtus(1400), about(1400), "again");
+    assert_eq!(serve(&engine, Del, "c1", &pod, &conf()).result, Ok(None));
+    assert_eq!(mtus(1300), []);
+}

@@ -40,6 +40,8 @@ pub(crate) struct Host {
     pub(crate) inventory: Arc<Mutex<Arc<Inventory>>>,
     pub(crate) networks: Arc<Mutex<Arc<Networks>>>,
     pub(crate) boot: String,
+    /// What the engines told.
+    pub(crate) events: Arc<Mutex<Vec<attach::Event>>>,
 }
 
 pub(crate) fn host(masters: u32) -> Host {
@@ -60,6 +62,7 @@ pub(crate) fn host(masters: u32) -> Host {
         inventory: Arc::new(Mutex::new(Arc::new(Inventory::new(Node::default(), nics)))),
         networks: Arc::new(Mutex::new(Arc::new(networks))),
         boot: cni::note::boot_id(),
+        events: Arc::default(),
     }
 }
 
@@ -110,6 +113,7 @@ impl Host {
 
     pub(crate) fn engine_on(&self, store: Option<Arc<Store>>) -> Engine {
         let (inventory, networks) = (Arc::clone(&self.inventory), Arc::clone(&self.networks));
+        let events = Arc::clone(&self.events);
         Engine::open(Parts {
             store,
             state_dir: self.folder.path().to_owned(),
@@ -117,7 +121,7 @@ impl Host {
             quarantine: 60,
             inventory: Box::new(move || Some(Arc::clone(&inventory.lock().unwrap()))),
             networks: Box::new(move || Arc::clone(&networks.lock().unwrap())),
-            tell: Box::new(|_| {}),
+            tell: Box::new(move |event| events.lock().unwrap().push(event)),
             permits: 4,
             sriov: attach::SriovParts::default(),
         })

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use axum::body::Bytes;
-use openapi::{AttachmentFailure, AttachmentRef, Event, EventCause, EventId, EventType};
+use openapi::{AttachmentFailure, AttachmentRef, Event, EventCause, EventId, EventType, FieldChange};
 use tokio::sync::watch;
 
 use super::diff::Difference;
@@ -100,7 +100,8 @@ impl EventLog {
         kind: EventType,
         attachment: AttachmentRef,
         failure: Option<AttachmentFailure>,
-        generation: u64,
+        changes: Vec<FieldChange>,
+        (cause, generation): (EventCause, u64),
     ) {
         let mut ring = self.ring();
         let event = Event {
@@ -108,11 +109,11 @@ impl EventLog {
             kind,
             time: rfc3339(SystemTime::now()),
             generation,
-            cause: EventCause::Call,
+            cause,
             nic: None,
             name: None,
             gpu: None,
-            changes: Vec::new(),
+            changes,
             warning: None,
             attachment: Some(attachment),
             failure,

@@ -185,5 +185,7 @@ export const attachmentEvent = (type) => ({
   'attachment.attached': 'was attached to',
   'attachment.detached': 'was detached from',
   'attachment.failed': 'could not be attached to',
+  'attachment.lost': 'has lost a NIC of',
+  'attachment.mtu': 'has a NIC with a lesser MTU than it was given in',
   'addresses.full': 'found no address left in',
 })[type] ?? type;

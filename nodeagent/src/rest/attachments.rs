@@ -9,7 +9,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::HeaderMap;
 use openapi::{
     AttachedAddress, AttachedLink, AttachedPod, Attachment, AttachmentList, AttachmentPhase, AttachmentRef,
-    AttachmentTool, ProblemCode, StepTiming,
+    AttachmentTool, MasterArp, ProblemCode, StepTiming,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -214,6 +214,9 @@ fn link(link: &record::PodLink) -> AttachedLink {
         mtu: link.mtu,
         mac: link.mac,
         addresses: link.addresses.iter().map(address).collect(),
+        master_before: link
+            .host_arp
+            .map(|found| MasterArp { arp_ignore: found.ignore, arp_announce: found.announce }),
     }
 }
 
