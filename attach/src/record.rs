@@ -390,6 +390,72 @@ impl Attachment {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    /// As the store has one.
+    fn stored() -> Value {
+        let key = Key { network: "red".to_owned(), container_id: "c1".to_owned(), ifname: "net1".to_owned() };
+        let mut stored = serde_json::to_value(Attachment::new(key, Tool::MultiNic, 1_000_000, "b0")).unwrap();
+        stored["pod"] = json!({"namespace": "default", "name": "p", "uid": "u"});
+        stored["links"] = json!([{
+            "index": 0, "name": "net1-0", "ifindex": 1_000_000,
+            "link": {"kind": "ipvlan", "mode": "l2", "flag": "bridge"}, "nic": "0000:3b:00.0", "generation": {},
+            "master": "eth1", "masterIfindex": 7,
+            "vlan": {"parent": "0000:3b:00.0", "id": 100, "protocol": "802.1q", "ours": true},
+            "mtu": 9000, "mac": "02:00:5e:10:00:10",
+            "addresses": [{"address": "192.168.0.1/18", "block": "192.168.0.0/24", "gateway": "192.168.63.254"}],
+            "routes": [{"dst": "10.0.0.0/8", "gw": "192.168.63.254"}]
+        }]);
+        stored["delegates"] = json!([{"plugin": "tuning", "ifname": "net1-0", "config": "{}"}]);
+        stored
+    }
+
+    /// What a value is read as is written and read as the same.
+    fn reads_back(bytes: &[u8]) -> Result<(), TestCaseError> {
+        if let Ok(read) = serde_json::from_slice::<Attachment>(bytes) {
+            let again = serde_json::to_vec(&read).unwrap();
+            prop_assert_eq!(serde_json::from_slice::<Attachment>(&again).unwrap(), read);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_stored_form_is_whole() {
+        let read: Attachment = serde_json::from_value(stored()).unwrap();
+
+        assert_eq!((read.links.len(), read.leases().count(), read.delegates.len()), (1, 1, 1));
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_with_broken_bytes_is_an_error_or_another_record(
+            breaks in proptest::collection::vec((0usize..1000, any::<u8>()), 0..4), cut in 0usize..1000)
+        {
+            let mut bytes = serde_json::to_vec(&stored()).unwrap();
+            for (at, byte) in breaks {
+                if let Some(place) = bytes.get_mut(at) {
+                    *place = byte;
+                }
+            }
+            // Most are whole: a cut one is an error and no more.
+            bytes.truncate(if cut % 4 == 0 { bytes.len().saturating_sub(cut) } else { bytes.len() });
+            reads_back(&bytes)?;
+        }
+
+        #[test]
+        fn a_record_with_any_value_of_a_member_is_an_error_or_another_record(
+            member in 0usize..40, of_link in any::<bool>(), value in prop_oneof![
+                Just(json!(null)), Just(json!(-1)), Just(json!(1e99)), Just(json!([[]])), Just(json!({})),
+                ".{0,30}".prop_map(Value::String), any::<u64>().prop_map(|number| json!(number))])
+        {
+            let mut stored = stored();
+            let object = if of_link { &mut stored["links"][0] } else { &mut stored };
+            let names: Vec<String> = object.as_object().unwrap().keys().cloned().collect();
+            object[&names[member % names.len()]] = value;
+            reads_back(stored.to_string().as_bytes())?;
+        }
+    }
 
     #[test]
     fn a_key_reads_back_and_anything_else_does_not() {

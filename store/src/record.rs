@@ -40,6 +40,39 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError
 #[cfg(test)]
 mod tests {
     use super::{RecordError, decode, encode};
+    use ipam::{Change, Owner, State};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_row_with_broken_bytes_is_an_error_or_another_row(
+            breaks in proptest::collection::vec((0usize..300, any::<u8>()), 0..4), cut in 0usize..300)
+        {
+            let owner = Owner {
+                network: "red".to_owned(),
+                container_id: "c1".to_owned(),
+                ifname: "net1".to_owned(),
+                index: 0,
+            };
+            let change = Change {
+                network: "red".to_owned(),
+                block: "10.0.0.0/24".parse().unwrap(),
+                address: "10.0.0.1".parse().unwrap(),
+                state: State::Held { owner, since: 1_795_498_023 },
+            };
+            let mut bytes = encode(&change).unwrap();
+            for (at, byte) in breaks {
+                if let Some(place) = bytes.get_mut(at) {
+                    *place = byte;
+                }
+            }
+            bytes.truncate(if cut % 4 == 0 { bytes.len().saturating_sub(cut) } else { bytes.len() });
+
+            if let Ok(read) = decode::<Change>(&bytes) {
+                prop_assert_eq!(decode::<Change>(&encode(&read).unwrap()).unwrap(), read);
+            }
+        }
+    }
 
     #[test]
     fn value_reads_back_and_its_first_byte_is_the_version() {
