@@ -39,7 +39,7 @@ pub(crate) const GROUPS: &[Group] = &[
         modules: &[],
         memory: 1024,
         limit: 1200,
-        suites: &[("sriov", "vm_vf")],
+        suites: &[("sriov", "vm_vf"), ("attach", "vm_vf_engine")],
     },
     // A boot of its own: runtimes fill the machine's memory with their images and own its /etc/cni.
     Group {
