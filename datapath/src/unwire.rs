@@ -142,9 +142,11 @@ pub(crate) fn give_back(
 /// When the kernel refuses a part; the rest is done all the same.
 pub fn restore(host: &mut Socket, index: u32, taken: &Taken) -> Result<(), DatapathError> {
     let set = |settings: &LinkSettings<'static>| route::set_link(index, settings);
+    let now = route::link_by_index(host, index)?;
     let plain = LinkSettings {
         mtu: Some(taken.mtu),
-        address: taken.address.clone(),
+        // Only where it has another one: an address that is written is no longer one that the driver made up (TRAPS V1).
+        address: taken.address.clone().filter(|was| now.is_none_or(|now| now.address.as_ref() != Some(was))),
         up: Some(false),
         group: Some(taken.group),
         ..LinkSettings::default()
