@@ -22,6 +22,7 @@
 mod addressing;
 mod arguments;
 mod device_class;
+pub mod foreign;
 mod multi_nic_network;
 mod netconf;
 mod object;

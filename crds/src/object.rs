@@ -132,7 +132,7 @@ pub fn read(value: &Value) -> Result<Object, Vec<Problem>> {
 }
 
 /// A field that is null counts as absent, as in the cluster.
-fn without_nulls(value: Value) -> Value {
+pub(crate) fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(members) => {
             let there = members.into_iter().filter(|(_, value)| !value.is_null());

@@ -123,9 +123,8 @@ impl Binder {
     /// When no driver takes it, or the kernel hangs.
     pub fn bind_own(&self, device: PciAddress, owned: impl Send + 'static) -> Result<(), DriverError> {
         self.run(device, "bind to its own driver", owned, move |function| {
-            let foreign = function.reserved().is_some() || function.bound().is_none_or(|name| is_vfio(&name));
-            if foreign {
-                function.clear_reservation()?;
+            function.clear_reservation()?;
+            if function.bound().is_none_or(|name| !is_own(&name)) {
                 function.unbind()?;
                 function.probe()?;
             }
@@ -178,6 +177,12 @@ pub fn is_vfio(driver: &str) -> bool {
     driver == "vfio-pci" || driver.ends_with("-vfio-pci") || driver.ends_with("_vfio_pci")
 }
 
+/// Whether a driver is one that the kernel would choose: neither VFIO nor another way to user space.
+pub fn is_own(driver: &str) -> bool {
+    !is_vfio(driver)
+        && !matches!(driver, "uio_pci_generic" | "igb_uio" | "pci-stub" | "pciback" | "xen-pciback")
+}
+
 /// A PCI function's files.
 #[derive(Debug)]
 struct Function {
@@ -198,9 +203,7 @@ impl Function {
     }
 
     fn reserved(&self) -> Option<String> {
-        let text = fs::read_to_string(self.folder.join("driver_override")).ok()?;
-        // The kernel writes `(null)` for none.
-        Some(text.trim().to_owned()).filter(|name| !name.is_empty() && name != "(null)")
+        crate::pf::reserved(&self.folder)
     }
 
     fn has_driver(&self, driver: &str) -> bool {
@@ -237,7 +240,7 @@ impl Function {
         let bound = self.bound();
         let right = match wanted {
             Some(wanted) => bound.as_deref() == Some(wanted),
-            None => bound.as_deref().is_some_and(|driver| !is_vfio(driver)),
+            None => bound.as_deref().is_some_and(is_own),
         };
         if right {
             return Ok(());

@@ -1,8 +1,12 @@
 //! What can go wrong, gathered from the modules.
 
 use crate::allocation::AllocationError;
+use crate::count::WriteError;
 use crate::driver::DriverError;
+use crate::holders::{Holder, listed};
+use crate::host_units::HostUnitError;
 use crate::pf_lock::Changing;
+use crate::plan::PlanProblem;
 use crate::stuck::Stuck;
 use crate::vf::VfError;
 
@@ -25,4 +29,71 @@ pub enum SriovError {
     /// A VF cannot be given or taken back.
     #[error(transparent)]
     Vf(#[from] VfError),
+    /// A file of a PF did not take what was written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The files that keep network managers off VFs.
+    #[error(transparent)]
+    HostUnit(#[from] HostUnitError),
+    /// There is no such PF.
+    #[error("there is no PF {pf}: it was removed, or its driver is not loaded")]
+    NoPf {
+        /// The PF, by key.
+        pf: String,
+    },
+    /// The PF has no such VF.
+    #[error("{pf} has no VF {vf}, or its netdev is elsewhere: it was removed or taken meanwhile")]
+    NoVf {
+        /// The PF, by key.
+        pf: String,
+        /// Index of the VF.
+        vf: u16,
+    },
+    /// Somebody would lose a VF.
+    #[error("{pf}: nothing was changed, held by {}; end or drain those first", listed(holders))]
+    Held {
+        /// The PF, by key.
+        pf: String,
+        /// Who.
+        holders: Vec<Holder>,
+    },
+    /// An earlier write hangs and keeps the kernel's one lock for PCI functions that come and go (a write
+    /// of a count takes it in 6.18 and in later 6.12), so another one would hang, too.
+    #[error("{pf}: nothing was changed, it would hang behind another change: {behind}")]
+    Behind {
+        /// The PF, by key.
+        pf: String,
+        /// What hangs.
+        behind: Stuck,
+    },
+    /// What is wanted cannot be.
+    #[error("{pf}: {problem}")]
+    Plan {
+        /// The PF, by key.
+        pf: String,
+        /// Why.
+        problem: PlanProblem,
+    },
+    /// The inventory cannot be read.
+    #[error(transparent)]
+    Probe(#[from] hwprobe::ProbeError),
+    /// The kernel refused a change over netlink.
+    #[error(transparent)]
+    Netlink(#[from] netlink::Error),
+}
+
+impl SriovError {
+    /// The whole story in one line: what was being done, and the system's own words.
+    pub fn sentence(&self) -> String {
+        let mut words = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            let more = cause.to_string();
+            if !words.contains(&more) {
+                words.push_str(&format!(": {more}"));
+            }
+            source = cause.source();
+        }
+        words
+    }
 }

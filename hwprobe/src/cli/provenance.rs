@@ -62,7 +62,7 @@ const SOURCES: &[(&str, &str, &str)] = &[
     ("pciPath", "path of /sys/bus/pci/devices/{pci}", ""),
     ("gpus", "derived: PCIe paths and NUMA nodes", ""),
     ("sriov.capacity.total", "/sys/bus/pci/devices/{pci}/sriov_totalvfs", ""),
-    ("sriov.capacity.enabled", "/sys/bus/pci/devices/{pci}/sriov_numvfs", ""),
+    ("sriov.capacity.enabled", "/sys/bus/pci/devices/{pci}/virtfn<N>", ""),
     ("sriov.capacity", "derived: VFs and their holders", ""),
     ("sriov.vfDevice", "/sys/bus/pci/devices/{pci}/sriov_vf_device", ""),
     ("sriov.driversAutoprobe", "/sys/bus/pci/devices/{pci}/sriov_drivers_autoprobe", ""),

@@ -41,7 +41,7 @@ impl Sriov {
 pub struct SriovCapacity {
     /// The most that hardware and firmware allow (`sriov_totalvfs`).
     pub total: u16,
-    /// Exist now (`sriov_numvfs`).
+    /// Exist now (`virtfn<N>`).
     pub enabled: u16,
     /// Exist and are held: by a pod, another namespace, a vfio user, a bond or bridge, links above, or the node itself.
     pub held: u16,

@@ -15,23 +15,22 @@ pub(crate) fn read(files: &dyn Files, folder: &str, failures: &mut Vec<Failure>)
     let total = number("sriov_totalvfs")?;
     let mut capacity = SriovCapacity::default();
     capacity.total = total;
-    let enabled = number("sriov_numvfs");
-    // Where the number cannot be read, the links to the VFs tell.
-    capacity.enabled = enabled.unwrap_or_else(|| {
-        let names = files.list(folder).unwrap_or_default();
-        u16::try_from(names.iter().filter(|name| is_vf_link(name)).count()).unwrap_or(u16::MAX)
-    });
+    // Never `sriov_numvfs`: reading it waits for whoever writes it (`sriov_numvfs_show`, kernel 5.17), and that one may
+    // wait for a process that has a VF open, for ever. The links to the VFs tell the same.
+    let mut indexes: Vec<u16> =
+        files.list(folder).unwrap_or_default().iter().filter_map(|name| vf_index(name)).collect();
+    indexes.sort_unstable();
+    capacity.enabled = u16::try_from(indexes.len()).unwrap_or(u16::MAX);
     let mut sriov = Sriov::new(capacity);
     sriov.drivers_autoprobe = number("sriov_drivers_autoprobe").map(|value| value != 0);
     sriov.vf_device = keep(files.text(&format!("{folder}/sriov_vf_device")), failures);
-    let enabled = sriov.capacity.enabled;
-    sriov.vfs = (0..enabled).map(|index| vf(files, folder, index, failures)).collect();
+    sriov.vfs = indexes.into_iter().map(|index| vf(files, folder, index, failures)).collect();
     Some(sriov)
 }
 
-/// `virtfn0`, `virtfn1` …
-fn is_vf_link(name: &str) -> bool {
-    name.strip_prefix("virtfn").is_some_and(|index| index.parse::<u16>().is_ok())
+/// The index in `virtfn0`, `virtfn1` …
+fn vf_index(name: &str) -> Option<u16> {
+    name.strip_prefix("virtfn")?.parse().ok()
 }
 
 fn vf(files: &dyn Files, folder: &str, index: u16, failures: &mut Vec<Failure>) -> VfEntry {

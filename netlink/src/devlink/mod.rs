@@ -9,4 +9,4 @@ pub use model::{
     PortType, Version,
 };
 pub(crate) use verbs::{FAMILY, handle};
-pub use verbs::{devices, eswitch, info, ports};
+pub use verbs::{devices, eswitch, info, ports, set_eswitch_mode};

@@ -18,6 +18,7 @@ const VERSION: u8 = 1;
 const DEVLINK_CMD_GET: u8 = 1;
 const DEVLINK_CMD_PORT_GET: u8 = 5;
 const DEVLINK_CMD_ESWITCH_GET: u8 = 29;
+const DEVLINK_CMD_ESWITCH_SET: u8 = 30;
 const DEVLINK_CMD_INFO_GET: u8 = 51;
 
 // enum devlink_attr
@@ -82,6 +83,27 @@ pub fn info(socket: &mut Socket, device: &DeviceHandle) -> Result<Option<Info>, 
 /// device is gone.
 pub fn eswitch(socket: &mut Socket, device: &DeviceHandle) -> Result<Option<Eswitch>, Error> {
     get(socket, &format!("read the eswitch of {device}"), DEVLINK_CMD_ESWITCH_GET, device, read_eswitch)
+}
+
+/// Says who programs the embedded switch of a device (`devlink dev eswitch set DEV mode MODE`). The driver takes all
+/// VFs' representors, and often the VFs themselves, down and up for it; seconds, inside the call.
+///
+/// `EOPNOTSUPP` without a switch, `ENODEV` when the device is gone.
+pub fn set_eswitch_mode(socket: &mut Socket, device: &DeviceHandle, mode: EswitchMode) -> Result<(), Error> {
+    let name = mode.name().map_or_else(|| mode.number().to_string(), str::to_owned);
+    let operation = format!("set the eswitch of {device} to {name}");
+    let family = socket.family(FAMILY)?;
+    let request = Request::new(operation, family.id, eswitch_mode(device, mode));
+    let answer = socket.ask(&request).inspect_err(|error| forget(socket, error));
+    answer.map(|_| ())
+}
+
+fn eswitch_mode(device: &DeviceHandle, mode: EswitchMode) -> Vec<u8> {
+    body(DEVLINK_CMD_ESWITCH_SET, VERSION, |message| {
+        message.put_string(BUS_NAME, &device.bus);
+        message.put_string(DEV_NAME, &device.device);
+        message.put(ESWITCH_MODE, &mode.number().to_ne_bytes());
+    })
 }
 
 fn dump<T>(
@@ -264,6 +286,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// As `devlink dev eswitch set pci/0000:01:00.0 mode switchdev` sends it.
+    #[test]
+    fn a_mode_is_set_with_the_device_and_sixteen_bits() {
+        let message = eswitch_mode(&DeviceHandle::new("pci", "0000:01:00.0"), EswitchMode::Switchdev);
+
+        let mut want = vec![30, 1, 0, 0, 8, 0, 1, 0];
+        want.extend_from_slice(b"pci\0\x11\0\x02\0");
+        want.extend_from_slice(b"0000:01:00.0\0\0\0\0");
+        want.extend_from_slice(&[6, 0, 25, 0, 1, 0, 0, 0]);
+        assert_eq!(message, want);
+    }
 
     proptest! {
         #[test]

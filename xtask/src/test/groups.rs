@@ -30,6 +30,7 @@ pub(crate) const GROUPS: &[Group] = &[
             ("nodeagent", "vm_events"),
             ("datapath", "vm_links"),
             ("attach", "vm_engine"),
+            ("sriov", "vm_pf"),
             ("cni", "vm_conformance"),
         ],
     },
