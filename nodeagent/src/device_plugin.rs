@@ -8,6 +8,7 @@
 //! What a pod has is in the list whatever happens to it; what could not be read leaves nothing out.
 
 mod allocation;
+mod authority;
 mod endpoint;
 mod fault;
 mod health;

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tonic::transport::Server;
 
+use super::authority::Mended;
 use super::fault::Fault;
 use super::service::{Served, Service};
 use crate::agent::chain;
@@ -296,7 +297,7 @@ impl Bound {
             Service { served: Arc::clone(served), stop: stopping.clone(), streams: streams.clone() };
         let service = DevicePluginServer::new(service);
         let incoming = unfold(listener, |listener| async {
-            let accepted = listener.accept().await.map(|(stream, _)| stream);
+            let accepted = listener.accept().await.map(|(stream, _)| Mended::new(stream));
             Some((accepted, listener))
         });
         let mut ending = stopping;

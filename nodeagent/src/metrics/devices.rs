@@ -117,3 +117,29 @@ impl Metrics {
         self.devices.allocations.get_or_create(&label).inc();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Given, Metrics, Registered};
+    use crate::metrics::Held;
+
+    #[test]
+    fn text_shows_each_resource() {
+        let metrics = Metrics::new();
+        metrics.registered("x/vfs", Registered::Watched);
+        metrics.devices_allocated("x/vfs", Given::Refused);
+        metrics.device_list_sent("x/vfs");
+        metrics.device_pool("x/vfs", &[]);
+
+        let text = metrics.text(None, &Held::default()).unwrap();
+
+        for line in [
+            r#"multi_nic_device_registrations_total{resource="x/vfs",outcome="registered"} 1"#,
+            r#"multi_nic_device_allocations_total{resource="x/vfs",outcome="refused"} 1"#,
+            r#"multi_nic_device_lists_total{resource="x/vfs"} 1"#,
+            r#"multi_nic_device_pool_devices{resource="x/vfs",state="healthy"} 0"#,
+        ] {
+            assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
+        }
+    }
+}
