@@ -12,6 +12,9 @@ pub(crate) struct Group {
     pub(crate) memory: u32,
     /// Seconds until the machine is ended.
     pub(crate) limit: u32,
+    /// Whether there is a Kubernetes control plane on the host, which the machine reaches: the tests find the path of
+    /// its kubeconfig in `KUBECONFIG`.
+    pub(crate) control_plane: bool,
     /// (crate, integration test): the tests there marked `#[ignore = "needs the lab VM"]`.
     pub(crate) suites: &'static [(&'static str, &'static str)],
 }
@@ -24,6 +27,7 @@ pub(crate) const GROUPS: &[Group] = &[
         modules: &["netdevsim", "vrf"],
         memory: 1536,
         limit: 1200,
+        control_plane: false,
         suites: &[
             ("netlink", "vm_nics"),
             ("hwprobe", "vm_inventory"),
@@ -40,6 +44,7 @@ pub(crate) const GROUPS: &[Group] = &[
         modules: &[],
         memory: 1024,
         limit: 1200,
+        control_plane: false,
         suites: &[("sriov", "vm_vf"), ("attach", "vm_vf_engine")],
     },
     // A boot of its own: runtimes fill the machine's memory with their images and own its /etc/cni.
@@ -49,6 +54,17 @@ pub(crate) const GROUPS: &[Group] = &[
         modules: &[],
         memory: 1536,
         limit: 1200,
+        control_plane: false,
         suites: &[("nodeagent", "vm_runtimes")],
+    },
+    // A real node: containerd and a kubelet need memory, and own the machine's cgroups.
+    Group {
+        name: "kubelet",
+        nics: &["igb:0:0", "igb:1:1"],
+        modules: &[],
+        memory: 3072,
+        limit: 1200,
+        control_plane: true,
+        suites: &[("nodeagent", "vm_kubelet")],
     },
 ];

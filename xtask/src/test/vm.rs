@@ -1,5 +1,8 @@
 //! One lab group: its machine is booted once and runs all tests of the group.
 
+use std::path::PathBuf;
+use std::process::Command;
+
 use anyhow::{Context, Result};
 
 use super::groups::Group;
@@ -36,6 +39,16 @@ pub(crate) fn run(workspace: &Workspace, group: &Group, suites: &Suites, reuse: 
     for setting in super::ENVIRONMENT {
         machine.arg("--env").arg(format!("{}={}", setting.0, setting.1));
     }
+    // Ends with this function, however that ends.
+    let _control_plane = match group.control_plane {
+        false => None,
+        true => {
+            let plane = ControlPlane::start(workspace)?;
+            machine.args(["--forward", &ControlPlane::PORT.to_string(), "--env"]);
+            machine.arg(format!("KUBECONFIG={}", plane.folder.join("kubeconfig.vm").display()));
+            Some(plane)
+        }
+    };
     machine.arg("--share").arg(&workspace.root).arg("--");
     machine.arg("lab/guest-tests").arg(nextest).arg(&workspace.target);
     machine.arg(&reuse.cargo).arg(&reuse.binaries).arg(filter.join(" | "));
@@ -51,4 +64,40 @@ pub(crate) fn run(workspace: &Workspace, group: &Group, suites: &Suites, reuse: 
         outcome.failures.push(format!("{} of {planned} tests never ran", planned - ran));
     }
     Ok(outcome)
+}
+
+/// etcd, API server and controllers on this host.
+struct ControlPlane<'a> {
+    workspace: &'a Workspace,
+    folder: PathBuf,
+}
+
+impl<'a> ControlPlane<'a> {
+    /// Not the port of a control plane that a developer has up; etcd and the controllers have the three after it.
+    const PORT: u16 = 16543;
+
+    fn start(workspace: &'a Workspace) -> Result<Self> {
+        // Below the shared folder, so that the machine reads it.
+        let plane = Self { workspace, folder: workspace.target.join("lab/kube") };
+        // What a killed run left behind.
+        plane.command("kube-down").output().context("lab/kube-down")?;
+        for (script, argument) in [("node-up", "--setup"), ("kube-up", "")] {
+            let mut command = plane.command(script);
+            command.args(Some(argument).filter(|argument| !argument.is_empty()));
+            program::stdout(&mut command)?;
+        }
+        Ok(plane)
+    }
+
+    fn command(&self, script: &str) -> Command {
+        let mut command = self.workspace.lab(script);
+        command.env("KUBE_DIR", &self.folder).env("KUBE_PORT", Self::PORT.to_string());
+        command
+    }
+}
+
+impl Drop for ControlPlane<'_> {
+    fn drop(&mut self) {
+        let _ = self.command("kube-down").output();
+    }
 }
