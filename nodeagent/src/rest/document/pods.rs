@@ -27,10 +27,10 @@ pub(super) fn attachment() -> Result<Attachment, serde_json::Error> {
         "since": 1_795_498_023,
         "group": 1_000_000,
         "links": [{
-            "index": 0, "name": "net1-0", "ifindex": 1_000_000, "link": { "kind": "ipvlan", "mode": "l2", "flag": "bridge" },
+            "index": 0, "name": "net1-0", "ifindex": 1_000_000, "link": { "kind": "ipvlan", "mode": "l3", "flag": "bridge" },
             "nic": "0000:3b:00.0", "generation": {}, "master": "ens1f0np0.100", "masterIfindex": 7,
             "vlan": { "parent": "0000:3b:00.0", "id": 100, "protocol": "802.1q", "ours": true },
-            "mtu": 9000, "mac": "02:00:5e:10:00:10",
+            "mtu": 9000, "mac": "02:00:5e:10:00:10", "hostArp": { "ignore": 0, "announce": 0 },
             "addresses": [{ "address": "192.168.0.1/18", "block": "192.168.0.0/24", "gateway": "192.168.63.254" }]
         }],
         "addresses": [[0, { "address": "192.168.64.1/18", "block": "192.168.64.0/24" }]],
