@@ -237,10 +237,12 @@ fn look(roots: &Roots, pf: &Path, index: u16, expected: Expected, udev: bool) ->
     outcome
 }
 
-/// Whether udev is done with a netdev: it has entered the time (`I:`) in its file, which it does after the renames.
-fn settled(roots: &Roots, ifindex: &str) -> bool {
+/// Whether udev is done with a netdev: it has entered the time (`I:`) in its file, and no rename is on its way: that is
+/// an event of its own, for which the rules are read again.
+pub(crate) fn settled(roots: &Roots, ifindex: &str) -> bool {
     let told = fs::read_to_string(roots.run.join(format!("udev/data/n{ifindex}"))).unwrap_or_default();
-    told.lines().any(|line| line.starts_with("I:"))
+    let has = |start: &str| told.lines().any(|line| line.starts_with(start));
+    has("I:") && !has("E:ID_RENAMING=1")
 }
 
 /// The PCI addresses that a PF's VFs will have (SR-IOV specification, 9.3.3.9 and 9.3.3.10: First VF Offset, VF Stride).

@@ -17,6 +17,7 @@ use hwprobe::PciAddress;
 use netlink::route::{self, LinkSettings, Vf, VfAttribute};
 use netlink::{LinkAddress, Socket};
 
+use crate::count::settled;
 use crate::driver::{Binder, DriverError, is_vfio};
 use crate::vfio::{self, VfioError};
 use crate::{Roots, Works};
@@ -438,8 +439,7 @@ impl Vfs {
         let index = index.ok_or_else(|| VfError::NoNetdev { pci, driver: driver() })?;
         if self.roots.run.join("udev/control").exists() {
             // Whoever is still not done will rename it later: it is known by number all along.
-            let done = self.roots.run.join(format!("udev/data/n{index}"));
-            wait(APPEAR, || done.exists().then_some(()));
+            wait(APPEAR, || settled(&self.roots, &index.to_string()).then_some(()));
         }
         let netdev = self.netdev(host, pci)?;
         netdev.ok_or_else(|| VfError::NoNetdev { pci, driver: driver() })

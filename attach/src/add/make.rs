@@ -25,8 +25,9 @@ use crate::select::{LinkUse, usage_id};
 const NUMBERS: u32 = 16;
 
 /// How long an address is waited for that an ipvlan link on the master still has, and how often it is looked at: the
-/// links of a namespace that has ended go a little later, and a full pool gives their addresses before that.
-const ENDING: (Duration, Duration) = (Duration::from_secs(2), Duration::from_millis(50));
+/// links of a namespace that has ended go a little later, and a full pool gives their addresses before that. A second
+/// more than the five in which the agent itself lets go of a namespace (TRAPS P4).
+const ENDING: (Duration, Duration) = (Duration::from_secs(6), Duration::from_millis(50));
 
 impl Engine {
     /// Makes links of ours, with other plugins' addresses where the request wants those.
