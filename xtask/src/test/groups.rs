@@ -57,14 +57,4 @@ pub(crate) const GROUPS: &[Group] = &[
         control_plane: false,
         suites: &[("nodeagent", "vm_runtimes")],
     },
-    // A real node: containerd and a kubelet need memory, and own the machine's cgroups.
-    Group {
-        name: "kubelet",
-        nics: &["igb:0:0", "igb:1:1"],
-        modules: &[],
-        memory: 3072,
-        limit: 1200,
-        control_plane: true,
-        suites: &[("nodeagent", "vm_kubelet")],
-    },
 ];
