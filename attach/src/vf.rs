@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use cni::error::code;
 use cni::{Error, NetConf};
-use hwprobe::{Inventory, PciAddress};
+use hwprobe::{Driver, Inventory, PciAddress};
 use netlink::Socket;
 use sriov::allocation;
-use sriov::driver::is_vfio;
 use sriov::vf::{GivenBack, VfError, VfForm, VfOriginal, VfSettings, Vfs};
 use sriov::{PfLocks, Roots, Works};
 
@@ -72,7 +71,7 @@ impl Engine {
         let pci = pci(link)?;
         let original =
             self.with_host(|host| self.vfs.observe(host, pci))?.map_err(|error| vf_error(&error))?;
-        let in_vfio = original.driver.as_deref().is_some_and(is_vfio);
+        let in_vfio = original.driver.as_deref().is_some_and(Driver::is_vfio);
         let role = match form {
             Some(VfForm::Vfio) => VfRole::Vfio,
             Some(VfForm::Netdev) => VfRole::Netdev,
@@ -187,7 +186,7 @@ impl Engine {
     /// Whether a VF of user space is no longer; absent when the link is none.
     pub(crate) fn is_back_from_vfio(&self, link: &PodLink) -> Option<bool> {
         let vf = link.vf.as_ref().filter(|vf| vf.role == VfRole::Vfio)?;
-        Some(!self.vfs.driver(vf.original.pci).as_deref().is_some_and(is_vfio))
+        Some(!self.vfs.driver(vf.original.pci).as_deref().is_some_and(Driver::is_vfio))
     }
 
     /// Tries again to give back VFs of attachments that are otherwise taken apart.
@@ -297,7 +296,8 @@ impl Engine {
             if !self.vfs.is_same(original) {
                 return missing(format!("VF {} of {} is gone", original.pci, link.name));
             }
-            if *role == VfRole::Vfio && !self.vfs.driver(original.pci).as_deref().is_some_and(is_vfio) {
+            if *role == VfRole::Vfio && !self.vfs.driver(original.pci).as_deref().is_some_and(Driver::is_vfio)
+            {
                 return missing(format!("VF {} of {} is not bound to vfio-pci", original.pci, link.name));
             }
             let settings = match role {

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hwprobe::PciAddress;
+use hwprobe::{Driver, PciAddress};
 
 use crate::Roots;
 use crate::stuck::{Stuck, Works};
@@ -124,7 +124,7 @@ impl Binder {
     pub fn bind_own(&self, device: PciAddress, owned: impl Send + 'static) -> Result<(), DriverError> {
         self.run(device, "bind to its own driver", owned, move |function| {
             function.clear_reservation()?;
-            if function.bound().is_none_or(|name| !is_own(&name)) {
+            if function.bound().is_none_or(|name| Driver::is_passthrough(&name)) {
                 function.unbind()?;
                 function.probe()?;
             }
@@ -170,17 +170,6 @@ impl Binder {
             work(&function)
         })?
     }
-}
-
-/// Whether a driver hands functions to user space by VFIO.
-pub fn is_vfio(driver: &str) -> bool {
-    driver == "vfio-pci" || driver.ends_with("-vfio-pci") || driver.ends_with("_vfio_pci")
-}
-
-/// Whether a driver is one that the kernel would choose: neither VFIO nor another way to user space.
-pub fn is_own(driver: &str) -> bool {
-    !is_vfio(driver)
-        && !matches!(driver, "uio_pci_generic" | "igb_uio" | "pci-stub" | "pciback" | "xen-pciback")
 }
 
 /// A PCI function's files.
@@ -240,7 +229,7 @@ impl Function {
         let bound = self.bound();
         let right = match wanted {
             Some(wanted) => bound.as_deref() == Some(wanted),
-            None => bound.as_deref().is_some_and(is_own),
+            None => bound.as_deref().is_some_and(|driver| !Driver::is_passthrough(driver)),
         };
         if right {
             return Ok(());

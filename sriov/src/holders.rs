@@ -5,10 +5,9 @@ use std::fmt;
 use std::fs::OpenOptions;
 use std::path::PathBuf;
 
-use hwprobe::{Held, HeldBy, Nic, PciAddress};
+use hwprobe::{Driver, Held, HeldBy, Nic, PciAddress};
 use nix::errno::Errno;
 
-use crate::driver::is_vfio;
 use crate::pf::{ObservedPf, ObservedVf};
 use crate::{Roots, allocation};
 
@@ -117,14 +116,14 @@ pub(crate) fn of_vf(vf: &ObservedVf, nic: Option<&Nic>, told: Option<&Held>, roo
 
 /// Why nobody can tell whether a VF with this driver is in use; absent when it can be told.
 fn untold(driver: &str, nic: Option<&Nic>) -> Option<String> {
-    if matches!(driver, "uio_pci_generic" | "igb_uio" | "pci-stub" | "pciback" | "xen-pciback") {
+    if Driver::is_passthrough(driver) && !Driver::is_vfio(driver) {
         return Some(format!(
             "bound to {driver}: nobody can tell who uses it; bind it to its own driver first"
         ));
     }
     let nic = nic?;
     let network = nic.pci.as_ref()?.class.as_deref().is_some_and(|class| class.starts_with("0200"));
-    let lost = network && nic.link.is_none() && !is_vfio(driver);
+    let lost = network && nic.link.is_none() && !Driver::is_vfio(driver);
     lost.then(|| format!("its {driver} netdev is in no namespace that can be seen from here"))
 }
 
@@ -193,7 +192,7 @@ pub(crate) fn claim(pf: &mut ObservedPf, claims: &[Claim]) {
 /// cannot be opened again (`EBUSY`).
 pub(crate) fn open_groups(pf: &mut ObservedPf, roots: &Roots) {
     for vf in &mut pf.vfs {
-        let passed = vf.driver.as_deref().is_some_and(is_vfio) && vf.holders.is_empty();
+        let passed = vf.driver.as_deref().is_some_and(Driver::is_vfio) && vf.holders.is_empty();
         let (true, Some(group)) = (passed, vf.iommu_group) else { continue };
         let path: PathBuf = roots.dev.join(format!("vfio/{group}"));
         let opened = OpenOptions::new().read(true).write(true).open(&path);

@@ -7,10 +7,11 @@ use std::time::Duration;
 use netlink::devlink::{self, DeviceHandle};
 use netlink::{Family, Socket};
 
-use hwprobe::{Inventory, Nic, NicId, NicKind, PciAddress, Probe, ProbeSettings, Sriov, SriovZeroReason};
+use hwprobe::{
+    Driver, Inventory, Nic, NicId, NicKind, PciAddress, Probe, ProbeSettings, Sriov, SriovZeroReason,
+};
 
 use crate::desired::{EswitchMode, LinkType};
-use crate::driver::is_vfio;
 use crate::holders::{self, Holder, HolderKind};
 use crate::{Roots, SriovError, Works};
 
@@ -281,7 +282,7 @@ fn vfs(sriov: &Sriov, inventory: &Inventory, roots: &Roots) -> Vec<ObservedVf> {
 /// Reads for which driver each VF is reserved. The kernel answers only when nobody changes the VF, so this may hang:
 /// in a thread of its own, and never for a VF that vfio has, which is what hangs.
 pub(crate) fn read_reservations(pf: &mut ObservedPf, roots: &Roots, works: &Works) {
-    let asked = pf.vfs.iter().filter(|vf| !vf.driver.as_deref().is_some_and(is_vfio));
+    let asked = pf.vfs.iter().filter(|vf| !vf.driver.as_deref().is_some_and(Driver::is_vfio));
     let asked: Vec<(u16, PathBuf)> = asked
         .filter_map(|vf| Some((vf.index, roots.sys.join(format!("bus/pci/devices/{}", vf.pci?)))))
         .collect();

@@ -5,10 +5,9 @@
 
 use std::fmt;
 
-use hwprobe::SriovZeroReason;
+use hwprobe::{Driver, SriovZeroReason};
 
 use crate::desired::{DesiredPf, EswitchMode, LinkType, VfDriver, VfGroup};
-use crate::driver::{is_own, is_vfio};
 use crate::holders::{Holder, listed};
 use crate::pf::{ObservedPf, ObservedVf};
 
@@ -364,14 +363,17 @@ fn is_bound(vf: &ObservedVf, driver: &VfDriver) -> bool {
     }
     match driver {
         VfDriver::Named(name) => vf.driver.as_ref() == Some(name),
-        VfDriver::Own => vf.driver.as_deref().is_some_and(is_own) && vf.reserved.is_none(),
+        VfDriver::Own => {
+            vf.driver.as_deref().is_some_and(|driver| !Driver::is_passthrough(driver))
+                && vf.reserved.is_none()
+        }
     }
 }
 
 /// A group is one owner's: what shares it with another function cannot be given away.
 pub(crate) fn shared(vf: &ObservedVf, driver: &VfDriver) -> Option<PlanProblem> {
     let VfDriver::Named(name) = driver else { return None };
-    if !is_vfio(name) {
+    if !Driver::is_vfio(name) {
         return None;
     }
     let Some(group) = vf.iommu_group else { return Some(PlanProblem::NoIommu(name.clone())) };
@@ -404,7 +406,7 @@ fn impossible(pf: &ObservedPf, desired: &DesiredPf) -> Vec<PlanProblem> {
             problems.push(PlanProblem::Range { policy, first, last, count: desired.count });
         }
         if let VfDriver::Named(name) = &group.driver
-            && is_vfio(name)
+            && Driver::is_vfio(name)
             && pf.iommu_group.is_none()
             && pf.bus == "pci"
         {

@@ -13,12 +13,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use hwprobe::PciAddress;
+use hwprobe::{Driver, PciAddress};
 use netlink::route::{self, LinkSettings, Vf, VfAttribute};
 use netlink::{LinkAddress, Socket};
 
 use crate::count::settled;
-use crate::driver::{Binder, DriverError, is_vfio};
+use crate::driver::{Binder, DriverError};
 use crate::vfio::{self, VfioError};
 use crate::{Roots, Works};
 
@@ -179,7 +179,7 @@ impl Vfs {
         let admin = self.admin(host, pf, index)?;
         let driver = self.binder.bound(pci);
         let netdev = self.netdev(host, pci)?;
-        if netdev.is_none() && driver.as_deref().is_some_and(|driver| !is_vfio(driver)) {
+        if netdev.is_none() && driver.as_deref().is_some_and(|driver| !Driver::is_vfio(driver)) {
             return Err(VfError::Elsewhere { pci });
         }
         Ok(VfOriginal::new(pci, pf, index, device, driver, netdev.as_ref(), admin))
@@ -223,7 +223,7 @@ impl Vfs {
             self.binder.bind(vf.pci, vfio::DRIVER, lock.clone())?;
             return Ok(None);
         }
-        let unbound = self.binder.bound(vf.pci).is_none_or(|driver| is_vfio(&driver));
+        let unbound = self.binder.bound(vf.pci).is_none_or(|driver| Driver::is_vfio(&driver));
         if unbound || self.binder.reserved(vf.pci).is_some() {
             self.binder.bind_own(vf.pci, lock.clone())?;
         }
@@ -279,8 +279,8 @@ impl Vfs {
             return Ok(GivenBack { is_gone: true, ..GivenBack::default() });
         }
         let bound = self.binder.bound(vf.pci);
-        let in_vfio = bound.as_deref().is_some_and(is_vfio);
-        let was_in_vfio = vf.driver.as_deref().is_some_and(is_vfio);
+        let in_vfio = bound.as_deref().is_some_and(Driver::is_vfio);
+        let was_in_vfio = vf.driver.as_deref().is_some_and(Driver::is_vfio);
         if in_vfio {
             vfio::refuse_held(&self.roots, vf.pci)?;
         }

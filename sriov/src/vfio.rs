@@ -3,10 +3,9 @@
 use std::fs;
 use std::io;
 
-use hwprobe::PciAddress;
+use hwprobe::{Driver, PciAddress};
 
 use crate::Roots;
-use crate::driver::is_vfio;
 
 /// The driver that hands functions to user space.
 pub(crate) const DRIVER: &str = "vfio-pci";
@@ -67,7 +66,7 @@ pub(crate) fn check(roots: &Roots, pci: PciAddress, pf: PciAddress) -> Result<()
             match driver {
                 _ if name == pci.to_string() => None,
                 // Bridges and functions without a driver harm nobody; the PF does without one, too.
-                Some(driver) if driver != "pcieport" && !is_vfio(&driver) => {
+                Some(driver) if driver != "pcieport" && !Driver::is_vfio(&driver) => {
                     Some(format!("{name} ({driver})"))
                 }
                 _ if name == pf.to_string() => Some(name),

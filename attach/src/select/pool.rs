@@ -78,11 +78,6 @@ pub(super) fn pool<'a>(
     Ok(pool)
 }
 
-/// Whether a device plugin's id means a NIC.
-pub(super) fn is_device(nic: &Nic, device: &str) -> bool {
-    nic.id.as_str() == device || nic.pci_address().is_some_and(|pci| pci.to_string() == device)
-}
-
 /// The devices that the device plugin gave, in that order: nothing else counts then.
 fn allocated<'a>(
     known: &Known<'a>,
@@ -90,10 +85,9 @@ fn allocated<'a>(
     left_out: &mut Vec<LeftOut>,
 ) -> Result<Vec<&'a Nic>, SelectError> {
     let nics = &known.inventory.nics;
-    let is = is_device;
     let mut pool: Vec<&Nic> = Vec::new();
     for device in &wish.devices {
-        let found = nics.iter().filter(|nic| is(nic, device));
+        let found = nics.iter().filter(|nic| nic.is_device(device));
         let before = pool.len();
         pool.extend(found);
         if pool.len() == before {
@@ -106,7 +100,7 @@ fn allocated<'a>(
             return Err(SelectError::InUse { why });
         }
     }
-    for nic in nics.iter().filter(|nic| !wish.devices.iter().any(|device| is(nic, device))) {
+    for nic in nics.iter().filter(|nic| !wish.devices.iter().any(|device| nic.is_device(device))) {
         left_out.push(LeftOut::new(nic, Rule::NotAllocated, "the device plugin gave the pod other devices"));
     }
     Ok(pool)

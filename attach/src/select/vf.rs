@@ -49,7 +49,7 @@ fn allocated(
 ) -> Result<Vec<Chosen>, SelectError> {
     let mut given: Vec<(&Nic, &Nic)> = Vec::new();
     for device in &wish.devices {
-        let vf = known.inventory.nics.iter().find(|nic| pool::is_device(nic, device));
+        let vf = known.inventory.nics.iter().find(|nic| nic.is_device(device));
         let vf = vf.ok_or_else(|| SelectError::NoSuchDevice { device: device.clone() })?;
         let not_a_vf = || SelectError::NotAVf { device: device.clone() };
         let of = vf.vf.as_ref().ok_or_else(not_a_vf)?;

@@ -1,7 +1,7 @@
 //! What a PF can still give.
 
-use super::held::{enslaving_master, is_passthrough_driver};
-use crate::model::{HeldBy, Nic, SriovCapacity, SriovZeroReason};
+use super::held::enslaving_master;
+use crate::model::{Driver, HeldBy, Nic, SriovCapacity, SriovZeroReason};
 
 /// Counts held and free VFs and says why there is nothing to give. `failed_driver`: the PF's driver has no
 /// `sriov_configure`, as far as the kernel lets us see.
@@ -29,7 +29,7 @@ pub(crate) fn capacity(pf: &Nic) -> Option<SriovCapacity> {
 fn obstacle(pf: &Nic) -> Option<SriovZeroReason> {
     match pf.driver.as_ref().map(|driver| driver.name.as_str()) {
         None => return Some(SriovZeroReason::NoDriver),
-        Some(driver) if is_passthrough_driver(driver) => return Some(SriovZeroReason::PassedThrough),
+        Some(driver) if Driver::is_passthrough(driver) => return Some(SriovZeroReason::PassedThrough),
         Some(driver) if lacks_sriov(driver) => return Some(SriovZeroReason::DriverLacksSupport),
         Some(_) => {}
     }

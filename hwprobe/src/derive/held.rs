@@ -3,13 +3,6 @@
 use crate::model::{Held, HeldBy, Nic};
 use crate::source::VfioHolder;
 
-/// Drivers that hand a device to user space.
-pub(crate) fn is_passthrough_driver(driver: &str) -> bool {
-    matches!(driver, "vfio-pci" | "pci-stub" | "uio_pci_generic" | "igb_uio" | "xen-pciback" | "pciback")
-        || driver.ends_with("-vfio-pci")
-        || driver.ends_with("_vfio_pci")
-}
-
 /// The master that enslaves a link. A VRF only routes for its ports: they stay usable.
 pub(crate) fn enslaving_master(nic: &Nic) -> Option<&str> {
     nic.stacking.master.as_deref().filter(|_| nic.stacking.master_kind.as_deref() != Some("vrf"))

@@ -28,6 +28,20 @@ pub struct Driver {
     pub bus_info: Option<String>,
 }
 
+impl Driver {
+    /// Whether a driver of this name hands functions to user space through VFIO.
+    pub fn is_vfio(name: &str) -> bool {
+        name == "vfio-pci" || name.ends_with("-vfio-pci") || name.ends_with("_vfio_pci")
+    }
+
+    /// Whether a driver of this name hands functions to user space or a virtual machine in any way: the kernel chooses
+    /// none of these by itself.
+    pub fn is_passthrough(name: &str) -> bool {
+        Self::is_vfio(name)
+            || matches!(name, "pci-stub" | "uio_pci_generic" | "igb_uio" | "xen-pciback" | "pciback")
+    }
+}
+
 /// Operational state (RFC 2863; `IFLA_OPERSTATE`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

@@ -290,4 +290,9 @@ impl Nic {
     pub fn pci_address(&self) -> Option<PciAddress> {
         self.pci.as_ref().map(|pci| pci.address)
     }
+
+    /// Whether a device plugin's id means this NIC: its id here, or its PCI address.
+    pub fn is_device(&self, id: &str) -> bool {
+        self.id.as_str() == id || self.pci_address().is_some_and(|pci| pci.to_string() == id)
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Scan;
 use crate::derive;
-use crate::model::{Held, HeldBy, Nic, NicId};
+use crate::model::{Driver, Held, HeldBy, Nic, NicId};
 use crate::read::{self, pci::keep};
 
 impl Scan<'_> {
@@ -15,9 +15,9 @@ impl Scan<'_> {
             nic.hardware
                 && nic.link.is_none()
                 && !driver(nic).is_empty()
-                && !derive::held::is_passthrough_driver(&driver(nic))
+                && !Driver::is_passthrough(&driver(nic))
         };
-        let passed = |nic: &Nic| nic.hardware && derive::held::is_passthrough_driver(&driver(nic));
+        let passed = |nic: &Nic| nic.hardware && Driver::is_passthrough(&driver(nic));
         if self.nics.iter().any(gone) {
             let foreign = keep(self.kernel.foreign_links().map(Some), &mut self.failures).unwrap_or_default();
             for nic in self.nics.iter_mut().filter(|nic| gone(nic)) {

@@ -109,10 +109,7 @@ impl Offer<'_> {
 
     fn nic(&self, id: &str) -> Option<&Nic> {
         let name = nic_of(id);
-        let is = |nic: &&Nic| {
-            nic.id.as_str() == name || nic.pci_address().is_some_and(|pci| pci.to_string() == name)
-        };
-        self.inventory.nics.iter().find(is)
+        self.inventory.nics.iter().find(|nic| nic.is_device(name))
     }
 
     /// The NIC of a device that can be given now.

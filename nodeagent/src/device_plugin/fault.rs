@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use hwprobe::{HeldBy, Nic, PodHolder};
+use hwprobe::{Driver, HeldBy, Nic, PodHolder};
 
 use crate::config::{DevicePool, DeviceUse};
 
@@ -123,7 +123,7 @@ fn misbound(pool: &DevicePool, nic: &Nic, pf: Option<&Nic>, is_held: bool) -> Op
     if driver.is_none() && !nic.failures.is_empty() {
         return Some(Fault::Unread);
     }
-    let passed_through = driver.as_deref().is_some_and(is_vfio);
+    let passed_through = driver.as_deref().is_some_and(Driver::is_vfio);
     let right = match pool.usage {
         DeviceUse::Netdevice => driver.is_some() && !passed_through,
         DeviceUse::Vfio => passed_through,
@@ -141,11 +141,6 @@ fn misbound(pool: &DevicePool, nic: &Nic, pf: Option<&Nic>, is_held: bool) -> Op
             _ => None,
         },
     }
-}
-
-/// Drivers that hand a device to user space through VFIO.
-fn is_vfio(driver: &str) -> bool {
-    driver == "vfio-pci" || driver.ends_with("-vfio-pci") || driver.ends_with("_vfio_pci")
 }
 
 /// What is wrong with the port below a device.

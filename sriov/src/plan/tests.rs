@@ -90,7 +90,7 @@ fn carry_out(pf: &mut ObservedPf, action: &Action) {
             match driver {
                 VfDriver::Own => {
                     vf.reserved = None;
-                    if vf.driver.as_deref().is_none_or(|driver| !is_own(driver)) {
+                    if vf.driver.as_deref().is_none_or(Driver::is_passthrough) {
                         assert!(autoprobe, "no driver takes VF {index} while they are kept off");
                         probe(vf);
                     }
