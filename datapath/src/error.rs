@@ -121,18 +121,20 @@ impl DatapathError {
 
     /// The whole story in one line: what was being done, what it usually means, the kernel's own words.
     pub fn sentence(&self) -> String {
-        let mut words = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(cause) = source {
-            let more = cause.to_string();
-            // A source that is already in the sentence is not said twice.
-            if !words.contains(&more) {
-                words.push_str(&format!(": {more}"));
-            }
-            source = cause.source();
-        }
-        words
+        sentence(self)
     }
+}
+
+/// An error with all that is behind it in one line. A source that is already in the sentence is not said twice.
+pub fn sentence(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut words = error.to_string();
+    for cause in std::iter::successors(error.source(), |cause| cause.source()) {
+        let more = cause.to_string();
+        if !words.contains(&more) {
+            words.push_str(&format!(": {more}"));
+        }
+    }
+    words
 }
 
 /// The error number of a kernel's refusal.

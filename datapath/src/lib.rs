@@ -18,7 +18,7 @@ pub mod traits;
 mod unwire;
 mod wire;
 
-pub use error::DatapathError;
+pub use error::{DatapathError, sentence};
 pub use pod_link::{MadeLink, MultipathRoute, PodLink, PodRoute, PolicyTable, Source, Taken};
 pub use unwire::{Leftover, restore, unwire};
 pub use wire::{Made, give_addresses, wire};

@@ -253,7 +253,7 @@ impl Run<'_> {
         // With drivers kept off, the binds that follow look at the rest.
         let quiet =
             self.applied.done.contains(&Action::SetAutoprobe(false)) || self.pf.autoprobe == Some(false);
-        let expected = |_| if quiet { Expected::Function } else { Expected::Netdev };
+        let expected = if quiet { Expected::Function } else { Expected::Netdev };
         self.applied.vfs = count::wait(&control.roots, &self.pf, count, expected, control.deadlines.vf_ready);
         Ok(())
     }

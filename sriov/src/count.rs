@@ -152,33 +152,16 @@ pub(crate) fn wait(
     roots: &Roots,
     pf: &ObservedPf,
     count: u16,
-    expected: impl Fn(u16) -> Expected,
+    expected: Expected,
     deadline: Duration,
 ) -> Vec<VfOutcome> {
-    let until = Instant::now() + deadline;
-    let udev = roots.run.join("udev/control").exists();
     let mut outcomes: Vec<VfOutcome> =
         (0..count).map(|index| VfOutcome { index, ..VfOutcome::default() }).collect();
     // Elsewhere VFs are no functions: the PF's word is all there is.
-    if pf.bus != "pci" {
-        return outcomes;
+    if pf.bus == "pci" {
+        wait_for(roots, pf, &mut outcomes, expected, deadline);
     }
-    let folder = roots.sys.join(&pf.path);
-    loop {
-        let late = Instant::now() >= until;
-        let mut waiting = 0;
-        for outcome in &mut outcomes {
-            if outcome.trouble.is_none() && outcome.pci.is_some() {
-                continue;
-            }
-            *outcome = look(roots, &folder, outcome.index, expected(outcome.index), udev);
-            waiting += usize::from(outcome.trouble.is_some());
-        }
-        if waiting == 0 || late {
-            return outcomes;
-        }
-        std::thread::sleep(LOOK_AGAIN);
-    }
+    outcomes
 }
 
 /// Waits for one VF, as [`wait`] does for all.
@@ -189,12 +172,33 @@ pub(crate) fn wait_one(
     expected: Expected,
     deadline: Duration,
 ) -> VfOutcome {
+    let mut outcome = VfOutcome { index: vf, ..VfOutcome::default() };
+    wait_for(roots, pf, std::slice::from_mut(&mut outcome), expected, deadline);
+    outcome
+}
+
+fn wait_for(
+    roots: &Roots,
+    pf: &ObservedPf,
+    outcomes: &mut [VfOutcome],
+    expected: Expected,
+    deadline: Duration,
+) {
     let until = Instant::now() + deadline;
     let udev = roots.run.join("udev/control").exists();
+    let folder = roots.sys.join(&pf.path);
     loop {
-        let outcome = look(roots, &roots.sys.join(&pf.path), vf, expected, udev);
-        if outcome.trouble.is_none() || Instant::now() >= until {
-            return outcome;
+        let late = Instant::now() >= until;
+        let mut waiting = 0;
+        for outcome in &mut *outcomes {
+            if outcome.trouble.is_none() && outcome.pci.is_some() {
+                continue;
+            }
+            *outcome = look(roots, &folder, outcome.index, expected, udev);
+            waiting += usize::from(outcome.trouble.is_some());
+        }
+        if waiting == 0 || late {
+            return;
         }
         std::thread::sleep(LOOK_AGAIN);
     }

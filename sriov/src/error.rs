@@ -85,15 +85,6 @@ pub enum SriovError {
 impl SriovError {
     /// The whole story in one line: what was being done, and the system's own words.
     pub fn sentence(&self) -> String {
-        let mut words = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(cause) = source {
-            let more = cause.to_string();
-            if !words.contains(&more) {
-                words.push_str(&format!(": {more}"));
-            }
-            source = cause.source();
-        }
-        words
+        datapath::sentence(self)
     }
 }

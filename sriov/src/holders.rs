@@ -2,14 +2,11 @@
 //! tell counts as held.
 
 use std::fmt;
-use std::fs::OpenOptions;
-use std::path::PathBuf;
 
 use hwprobe::{Driver, Held, HeldBy, Nic, PciAddress};
-use nix::errno::Errno;
 
 use crate::pf::{ObservedPf, ObservedVf};
-use crate::{Roots, allocation};
+use crate::{Roots, allocation, vfio};
 
 /// Somebody who holds a VF, or the PF itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,11 +191,8 @@ pub(crate) fn open_groups(pf: &mut ObservedPf, roots: &Roots) {
     for vf in &mut pf.vfs {
         let passed = vf.driver.as_deref().is_some_and(Driver::is_vfio) && vf.holders.is_empty();
         let (true, Some(group)) = (passed, vf.iommu_group) else { continue };
-        let path: PathBuf = roots.dev.join(format!("vfio/{group}"));
-        let opened = OpenOptions::new().read(true).write(true).open(&path);
-        let busy = opened.err().and_then(|error| error.raw_os_error()) == Some(Errno::EBUSY as i32);
-        if busy {
-            let who = format!("vfio, {} is open by a process that cannot be seen from here", path.display());
+        if let Some(node) = vfio::open_node(roots, group) {
+            let who = format!("vfio, {} is open by a process that cannot be seen from here", node.display());
             let device = vf.pci.map(|pci| pci.to_string()).unwrap_or_default();
             vf.holders.push(Holder { vf: Some(vf.index), device, by: HolderKind::Vfio, who });
         }

@@ -13,7 +13,7 @@ use hwprobe::{
 
 use crate::desired::{EswitchMode, LinkType};
 use crate::holders::{self, Holder, HolderKind};
-use crate::{Roots, SriovError, Works};
+use crate::{Roots, SriovError, Works, vfio};
 
 /// `ARPHRD_INFINIBAND` of linux/if_arp.h.
 const ARPHRD_INFINIBAND: u16 = 32;
@@ -310,13 +310,13 @@ pub(crate) fn reserved(folder: &std::path::Path) -> Option<String> {
 
 /// Reads a VF's IOMMU group, unless it is known, and who else is in it.
 pub(crate) fn read_group(vf: &mut ObservedVf, roots: &Roots) {
-    let Some(pci) = vf.pci.map(|pci| pci.to_string()) else { return };
-    let link = || fs::read_link(roots.sys.join(format!("bus/pci/devices/{pci}/iommu_group"))).ok();
-    vf.iommu_group = vf.iommu_group.or_else(|| link()?.file_name()?.to_str()?.parse().ok());
+    let Some(pci) = vf.pci else { return };
+    vf.iommu_group = vf.iommu_group.or_else(|| vfio::group(roots, pci));
     let Some(group) = vf.iommu_group else { return };
     let folder = roots.sys.join(format!("kernel/iommu_groups/{group}/devices"));
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    vf.group_mates = names.filter(|name| *name != pci).collect();
+    let own = pci.to_string();
+    vf.group_mates = names.filter(|name| *name != own).collect();
     vf.group_mates.sort_unstable();
 }

@@ -293,7 +293,7 @@ impl Vfs {
         let (changes, bind_again) = vf.changes(&now, netdev.as_ref(), settings);
         for change in changes {
             if let Err(error) = self.set(host, vf, &change) {
-                back.left.push(sentence(&error));
+                back.left.push(datapath::sentence(&error));
             }
         }
         if was_in_vfio {
@@ -478,12 +478,6 @@ fn hint(change: &VfAttribute, errno: Option<i32>) -> Option<&'static str> {
         (VfAttribute::Mac(_), EINVAL) => Some("the PF's driver does not take this address"),
         _ => None,
     }
-}
-
-/// An error with everything behind it.
-fn sentence(error: &VfError) -> String {
-    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Looks until there is something, `within` at most.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::path::PathBuf;
 
 use hwprobe::{Driver, PciAddress};
 
@@ -79,16 +80,15 @@ pub(crate) fn check(roots: &Roots, pci: PciAddress, pf: PciAddress) -> Result<()
 
 /// Refuses when a process has the function's group open: taking it away would wait for that process for ever (TRAPS V2).
 pub(crate) fn refuse_held(roots: &Roots, pci: PciAddress) -> Result<(), VfioError> {
-    let Some(group) = group(roots, pci) else { return Ok(()) };
+    let open = group(roots, pci).and_then(|group| open_node(roots, group));
+    open.map_or(Ok(()), |node| Err(VfioError::Held { pci, node: node.display().to_string() }))
+}
+
+/// The node of a group that a process has open, also one that cannot be seen from here: the kernel opens a group once.
+pub(crate) fn open_node(roots: &Roots, group: u32) -> Option<PathBuf> {
     let node = roots.dev.join("vfio").join(group.to_string());
     let opened = fs::OpenOptions::new().read(true).write(true).open(&node);
-    match opened {
-        // The kernel opens a group once.
-        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
-            Err(VfioError::Held { pci, node: node.display().to_string() })
-        }
-        _ => Ok(()),
-    }
+    opened.is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy).then_some(node)
 }
 
 #[cfg(test)]
