@@ -42,6 +42,17 @@ impl Clock {
         self.timings.push((name.to_owned(), micros));
         self.last = now;
     }
+
+    /// A moment to go back to.
+    fn mark(&self) -> (usize, Instant) {
+        (self.timings.len(), self.last)
+    }
+
+    /// What was done since is done again: its time belongs to the first step of the next try.
+    fn again(&mut self, (steps, last): (usize, Instant)) {
+        self.timings.truncate(steps);
+        self.last = last;
+    }
 }
 
 impl Engine {

@@ -98,10 +98,15 @@ impl Engine {
         }
     }
 
-    /// An attachment that is taken apart but for DELs of plugins is in the way of a new one of its key: nobody would
-    /// remember them.
+    /// An attachment that is taken apart but for DELs of plugins, or a VF that is still in use, is in the way of a new one
+    /// of its key: nobody would remember them.
     pub(crate) fn refuse_owed(&self, key: &Key) -> Result<(), Error> {
         let Some(owed) = self.attachment(key) else { return Ok(()) };
+        if owed.delegates.is_empty() {
+            let words = format!("a VF of an earlier attachment of {key} is still in use");
+            return Err(Error::new(code::TRY_AGAIN, words)
+                .with_details("end whoever has it open; it is given back by itself then"));
+        }
         let plugins: Vec<&str> = owed.delegates.iter().map(|delegate| delegate.plugin.as_str()).collect();
         let words =
             format!("plugin {} has to undo an earlier attachment of {key} first", plugins.join(", plugin "));

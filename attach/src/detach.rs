@@ -128,8 +128,7 @@ impl Engine {
     /// The end of a detach. What plugins are owed keeps the record and its addresses.
     pub(crate) fn finish_detach(&self, attachment: Attachment) {
         // Of a VF that is still in use the record is all that says what it was: it is tried again with the next sweep.
-        let owes_vfs = attachment.links.iter().any(|link| link.vf.is_some());
-        if !attachment.delegates.is_empty() || owes_vfs {
+        if !attachment.delegates.is_empty() || attachment.has_vfs() {
             self.enter(&mut self.book(), &Arc::new(attachment));
             return;
         }

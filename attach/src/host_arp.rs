@@ -22,9 +22,11 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 /// Whether pods on this link need it. A VLAN of ours above the NIC has no address of the host.
 fn is_needed(link: &PodLink, inventory: &Inventory) -> bool {
     let by_host = matches!(&link.link, LinkUse::Ipvlan { mode, .. } if mode != "l2") && link.vlan.is_none();
-    let own = subnets(inventory, |nic| *nic == link.nic);
+    if !by_host {
+        return false;
+    }
     let others = subnets(inventory, |nic| *nic != link.nic);
-    by_host && own.iter().any(|subnet| others.contains(subnet))
+    subnets(inventory, |nic| *nic == link.nic).iter().any(|subnet| others.contains(subnet))
 }
 
 fn subnets(inventory: &Inventory, wanted: impl Fn(&NicId) -> bool) -> Vec<Ipv4Net> {

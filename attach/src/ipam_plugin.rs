@@ -3,7 +3,6 @@
 use cni::error::code;
 use cni::result::Route;
 use cni::{CniResult, Error, NetConf};
-use datapath::Source;
 use datapath::traits::Dhcp;
 
 use crate::links;
@@ -29,8 +28,10 @@ fn name(conf: &NetConf) -> &str {
 
 /// Refuses links that can lease nothing by DHCP (TRAPS P2, P12).
 pub(crate) fn refuse_leases(conf: &NetConf, link: &LinkUse) -> Result<(), Error> {
-    let Some(kind) = links::kind(link, conf).filter(|_| name(conf) == DHCP) else { return Ok(()) };
-    let traits = datapath::traits::of(&Source::Above { kind, master: 0 });
+    if name(conf) != DHCP {
+        return Ok(());
+    }
+    let Some(traits) = links::traits_of(link, conf) else { return Ok(()) };
     let refused = |why: &str, fix: &str| {
         let words = format!("ipam.type: dhcp does not go with {}: {why}", traits.name);
         Err(Error::new(code::INVALID_CONFIG, words).with_details(fix))

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cni::NetConf;
 use cni::result::{CniResult, Interface, Ip, Route};
+use datapath::traits::Traits;
 use datapath::{MultipathRoute, PodLink as Wired, PodRoute, PolicyTable, Source, Taken};
 use netlink::route::{IpvlanFlag, IpvlanMode, MacvlanMode, NewLinkKind};
 
@@ -76,6 +77,11 @@ pub(crate) fn kind(link: &LinkUse, conf: &NetConf) -> Option<NewLinkKind> {
         }
         LinkUse::Whole | LinkUse::Vf | LinkUse::Delegated => None,
     }
+}
+
+/// What links of ours of this kind can and cannot; absent: the device itself goes.
+pub(crate) fn traits_of(link: &LinkUse, conf: &NetConf) -> Option<Traits> {
+    kind(link, conf).map(|kind| datapath::traits::of(&Source::Above { kind, master: 0 }))
 }
 
 /// `plugin.sourceMacs` of macvlan mode source.

@@ -6,7 +6,6 @@ use cni::config::StaticIp;
 use cni::error::code;
 use cni::result::Route;
 use cni::{CniResult, Command, Error, delegate};
-use datapath::Source;
 use datapath::traits::Mac;
 use hwprobe::NicId;
 use ipam::{Reservation, Wish as AddressWish};
@@ -170,13 +169,12 @@ pub(crate) fn attachment(
         });
     }
     let mac = request.mac()?;
-    if let (Some(mac), Some(kind)) = (mac, links::kind(link, &request.conf)) {
-        let traits = datapath::traits::of(&Source::Above { kind, master: 0 });
-        if traits.mac == Mac::Masters {
-            let words = format!("runtimeConfig.mac: {mac} cannot be had: {} has its master's", traits.name);
-            return Err(Error::new(code::INVALID_CONFIG, words)
-                .with_details("take `mac` out of the request, or use macvlan bridge"));
-        }
+    if let (Some(mac), Some(traits)) = (mac, links::traits_of(link, &request.conf))
+        && traits.mac == Mac::Masters
+    {
+        let words = format!("runtimeConfig.mac: {mac} cannot be had: {} has its master's", traits.name);
+        return Err(Error::new(code::INVALID_CONFIG, words)
+            .with_details("take `mac` out of the request, or use macvlan bridge"));
     }
     // One MAC is for one NIC.
     if let Some(first) = links.first_mut() {

@@ -371,6 +371,11 @@ impl Attachment {
         }
     }
 
+    /// Whether VFs are changed for it, or are still to be given back.
+    pub(crate) fn has_vfs(&self) -> bool {
+        self.links.iter().any(|link| link.vf.is_some())
+    }
+
     /// Whether its IPAM plugins were asked, and are to be told of the end, while its links are up (TRAPS P2).
     pub(crate) fn is_link_first(&self) -> bool {
         let has_ours = self.links.iter().any(|link| link.link != LinkUse::Delegated);

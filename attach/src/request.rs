@@ -104,8 +104,7 @@ impl Request {
 
     /// The link-layer address that somebody asks for.
     pub(crate) fn mac(&self) -> Result<Option<hwprobe::HwAddr>, Error> {
-        let text = self.conf.runtime.mac.as_deref().or_else(|| argument(&self.environment.args, "MAC"));
-        let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+        let Some(text) = asked_mac(&self.conf, &self.environment.args) else { return Ok(None) };
         let wrong =
             |words: &str| Error::new(code::INVALID_CONFIG, format!("runtimeConfig.mac: `{text}` {words}"));
         let address: hwprobe::HwAddr = text.parse().map_err(|_| wrong("is no link-layer address"))?;
@@ -145,4 +144,10 @@ impl Request {
             _ => None,
         })
     }
+}
+
+/// The link-layer address that the runtime asks for, as it is written: `runtimeConfig` goes before `CNI_ARGS`.
+pub(crate) fn asked_mac<'a>(conf: &'a NetConf, args: &'a str) -> Option<&'a str> {
+    let text = conf.runtime.mac.as_deref().or_else(|| argument(args, "MAC"));
+    text.filter(|text| !text.is_empty())
 }

@@ -14,6 +14,7 @@ use sriov::allocation;
 use sriov::vf::{GivenBack, VfError, VfForm, VfOriginal, VfSettings, Vfs};
 use sriov::{PfLocks, Roots, Works};
 
+use crate::book::Book;
 use crate::engine::{Engine, hw_addr, kernel_error, words};
 use crate::links;
 use crate::record::{Attachment, Phase, PodLink, VfRecord, VfRole};
@@ -50,13 +51,13 @@ impl Engine {
         &self,
         request: &Request,
         inventory: &Inventory,
-        known: &[Arc<Attachment>],
+        book: &Book,
         attachment: &mut Attachment,
     ) -> Result<(), Error> {
         for link in &mut attachment.links {
             match link.link {
                 LinkUse::Vf => self.note_vf(request, link)?,
-                LinkUse::Macvlan { .. } => self.note_master(inventory, known, link)?,
+                LinkUse::Macvlan { .. } => self.note_master(inventory, book, link)?,
                 _ => {}
             }
         }
@@ -91,18 +92,14 @@ impl Engine {
     }
 
     /// macvlan on a VF needs trust and no check of source addresses; the first one on it notes what was.
-    fn note_master(
-        &self,
-        inventory: &Inventory,
-        known: &[Arc<Attachment>],
-        link: &mut PodLink,
-    ) -> Result<(), Error> {
+    fn note_master(&self, inventory: &Inventory, book: &Book, link: &mut PodLink) -> Result<(), Error> {
         let is_vf = inventory.nics.iter().any(|nic| nic.id == link.nic && nic.vf.is_some());
         let Ok(pci) = pci(link) else { return Ok(()) };
         if !is_vf {
             return Ok(());
         }
-        let others = known.iter().flat_map(|other| &other.links).filter(|other| other.nic == link.nic);
+        let others = book.attachments.values().flat_map(|other| &other.links);
+        let others = others.filter(|other| other.nic == link.nic);
         let noted = others
             .filter_map(|other| other.vf.as_ref())
             .find(|vf| vf.role == VfRole::Master && self.vfs.is_same(&vf.original));
@@ -116,7 +113,7 @@ impl Engine {
 
     /// Sets the attachment's VFs up. What was done when one fails is undone with the attachment.
     pub(crate) fn take_vfs(&self, request: &Request, attachment: &mut Attachment) -> Result<(), Error> {
-        if attachment.links.iter().all(|link| link.vf.is_none()) {
+        if !attachment.has_vfs() {
             return Ok(());
         }
         let netns = attachment.netns.clone();
@@ -191,9 +188,8 @@ impl Engine {
 
     /// Tries again to give back VFs of attachments that are otherwise taken apart.
     pub(crate) fn return_owed_vfs(&self) {
-        let owes = |attachment: &Arc<Attachment>| {
-            attachment.phase == Phase::Detaching && attachment.links.iter().any(|link| link.vf.is_some())
-        };
+        let owes =
+            |attachment: &Arc<Attachment>| attachment.phase == Phase::Detaching && attachment.has_vfs();
         for owing in self.attachments().into_iter().filter(owes) {
             let Ok(_one) = self.one_for(&owing.key) else { continue };
             let Some(owing) = self.attachment(&owing.key).filter(owes) else { continue };
@@ -206,13 +202,14 @@ impl Engine {
 
     /// Gives the attachment's VFs back; whether all are. Those that are lose their record.
     pub(crate) fn return_vfs(&self, attachment: &mut Attachment) -> bool {
+        if !attachment.has_vfs() {
+            return true;
+        }
         let Ok(conf) = NetConf::parse(&attachment.config) else { return true };
         let (key, netns, args) = (attachment.key.clone(), attachment.netns.clone(), attachment.args.clone());
         let mut all = true;
-        let mut any = false;
         for link in &mut attachment.links {
             let Some(record) = link.vf.clone() else { continue };
-            any = true;
             let vf = &record.original;
             let back = match self.parts.sriov.locks.take_back(&vf.pf.to_string(), PF_PATIENCE) {
                 Err(error) => Err(error.to_string()),
@@ -238,9 +235,7 @@ impl Engine {
             }
             link.vf = None;
         }
-        if any {
-            crate::failpoint::reached("del.vfs");
-        }
+        crate::failpoint::reached("del.vfs");
         all
     }
 
@@ -289,6 +284,9 @@ impl Engine {
 
     /// Whether the VFs of an attachment are as they were set up.
     pub(crate) fn compare_vfs(&self, attachment: &Attachment) -> Result<(), Error> {
+        if !attachment.has_vfs() {
+            return Ok(());
+        }
         let missing = |words: String| Err(Error::new(code::INTERNAL, words));
         let conf = NetConf::parse(&attachment.config)?;
         for link in &attachment.links {

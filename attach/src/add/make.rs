@@ -14,6 +14,7 @@ use super::Clock;
 use crate::delegated::{self, Conversation};
 use crate::engine::{Engine, hw_addr, kernel_error, words};
 use crate::failpoint;
+use crate::gate::Pass;
 use crate::ipam_plugin;
 use crate::links;
 use crate::plan::{self, Addresses};
@@ -46,13 +47,13 @@ impl Engine {
             clock.step("delegates");
             failpoint::reached("add.delegated");
         }
-        let turn = self.permit()?;
+        let mut turn = Some(self.permit()?);
         clock.step("wait");
         self.with_host(|host| self.make_vlans(host, attachment))??;
         self.refuse_strangers(request, attachment)?;
         self.quiet_masters(attachment);
         self.take_vfs(request, attachment)?;
-        let made = self.wire(request, attachment, pod, link_first, clock)?;
+        let made = self.wire(request, attachment, pod, link_first, &mut turn, clock)?;
         for (link, made) in attachment.links.iter_mut().filter(|link| link.is_ours()).zip(&made.links) {
             link.mac = made.address.as_ref().and_then(hw_addr);
             link.mtu = made.mtu;
@@ -109,19 +110,22 @@ impl Engine {
     }
 
     /// Wires, under another number when the one that was taken is somebody's; `bare`: without routes, which need
-    /// addresses that are not known yet.
-    fn wire(
-        &self,
+    /// addresses that are not known yet. `turn` is given up while an address is waited for.
+    fn wire<'a>(
+        &'a self,
         request: &Request,
         attachment: &mut Attachment,
         pod: &mut PodNamespace,
         bare: bool,
+        turn: &mut Option<Pass<'a, ()>>,
         clock: &mut Clock,
     ) -> Result<Made, Error> {
         let several = if bare { Vec::new() } else { links::multipath(attachment) };
         let patience = Instant::now() + ENDING.0;
+        let begun = clock.mark();
         let mut numbers = 0;
         while numbers < NUMBERS {
+            clock.again(begun);
             let wired = links::all_wired(attachment, &request.conf).into_iter().map(|link| match link {
                 link if bare => datapath::PodLink { routes: Vec::new(), policy: None, ..link },
                 link => link,
@@ -146,7 +150,9 @@ impl Engine {
                     self.write_down(attachment)?;
                 }
                 Err(error) if error.is_address_on_master() && Instant::now() < patience => {
+                    *turn = None;
                     std::thread::sleep(ENDING.1);
+                    *turn = Some(self.permit()?);
                 }
                 made => return made.map_err(|error| wire_error(&error)),
             }

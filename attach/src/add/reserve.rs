@@ -58,8 +58,7 @@ impl Engine {
         let mut attachment = plan::attachment(request, &selection, &wish.link, group, &self.parts.boot)?;
         attachment.cookie = Some(cookie);
         attachment.sweepable = sees(&request.environment.netns, cookie);
-        let others: Vec<Arc<Attachment>> = book.attachments.values().cloned().collect();
-        self.note_vfs(request, &inventory, &others, &mut attachment)?;
+        self.note_vfs(request, &inventory, &book, &mut attachment)?;
         // Before the move: a crash in the middle of it must know what to give back.
         for moved in attachment.links.iter_mut().filter(|link| link.link == LinkUse::Whole) {
             let taken = self.with_host(|host| datapath::observe::device(host, moved.master_ifindex))?;

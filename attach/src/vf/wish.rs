@@ -1,11 +1,12 @@
 //! From a configuration to the settings of a VF: sriov-cni's keys, below `plugin` (FOREIGN §4.3).
 
 use cni::config::Keys;
-use cni::environment::argument;
 use cni::error::code;
 use cni::{Error, NetConf};
 use serde_json::{Value, json};
 use sriov::vf::{VfForm, VfOriginal, VfSettings, VfWish};
+
+use crate::request::asked_mac;
 
 /// Most that a rate may be, Mb/s: what 32 bits hold.
 const MOST: u32 = u32::MAX;
@@ -13,7 +14,7 @@ const MOST: u32 = u32::MAX;
 /// What is asked for the VF of a pod's link number `index`; an address is the first one's, as two cannot have the same.
 /// `args` are `CNI_ARGS`.
 pub(super) fn settings(conf: &NetConf, args: &str, index: u16) -> Result<VfSettings, Error> {
-    let mac = asked_mac(conf, args);
+    let mac = asked_mac(conf, args).map(str::to_owned);
     let plugin = conf.plugin()?;
     let keys = Keys::new(&plugin.raw, "plugin.");
     let text = |key: &str| keys.text(key).map(|text| Some(text).filter(|text| !text.is_empty()));
@@ -60,12 +61,6 @@ pub(super) fn form(conf: &NetConf) -> Result<Option<VfForm>, Error> {
             Err(Error::new(code::INVALID_CONFIG, words))
         }
     }
-}
-
-/// The address that a pod asks for.
-fn asked_mac(conf: &NetConf, args: &str) -> Option<String> {
-    let text = conf.runtime.mac.as_deref().or_else(|| argument(args, "MAC"));
-    text.filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 /// A device-info file (version 1.1.0 of its specification).
