@@ -26,6 +26,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hwprobe::NicId;
+use sriov::Roots;
 use tokio::sync::{Notify, watch};
 
 use crate::config::{DevicePlugin, Settings};
@@ -34,7 +35,6 @@ use crate::inventory::published::Newest;
 use crate::kubelet_folder::FolderWatch;
 use crate::metrics::Metrics;
 use crate::podresources::{Following, Holdings, follow};
-use allocation::Roots;
 use endpoint::Endpoint;
 use health::Patience;
 use keeper::{Keeper, Kept};

@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::inotify::{AddWatchFlags, Inotify};
 use tokio::sync::watch;
+
+use crate::folder_events;
 
 /// How long the folder must be quiet: a restart of the kubelet removes and makes several files.
 const QUIET: Duration = Duration::from_millis(50);
@@ -45,7 +47,7 @@ impl FolderWatch {
         let end = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
         let (tell, changes) = watch::channel(0);
         let (mine, folder) = (Arc::clone(&end), folder.to_owned());
-        let first = watch(&folder);
+        let first = folder_events::watch(&folder, AddWatchFlags::empty());
         thread::Builder::new()
             .name("kubelet-folder".to_owned())
             .spawn(move || look(first, &folder, &mine, &tell))?;
@@ -76,38 +78,13 @@ fn look(first: io::Result<Inotify>, folder: &Path, end: &EventFd, tell: &watch::
         }
         let _ = poll(&mut [PollFd::new(end.as_fd(), PollFlags::POLLIN)], timeout(QUIET));
         // Anew, since the folder itself may be another one; and before anybody looks at it.
-        watching = watch(folder);
+        watching = folder_events::watch(folder, AddWatchFlags::empty());
         tell.send_modify(|count| *count += 1);
     }
 }
 
 fn timeout(time: Duration) -> PollTimeout {
     PollTimeout::try_from(time).unwrap_or(PollTimeout::ZERO)
-}
-
-fn watch(folder: &Path) -> io::Result<Inotify> {
-    let watching = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
-    let inside = AddWatchFlags::IN_CREATE
-        | AddWatchFlags::IN_DELETE
-        | AddWatchFlags::IN_MOVE
-        | AddWatchFlags::IN_CLOSE_WRITE
-        | AddWatchFlags::IN_DELETE_SELF
-        | AddWatchFlags::IN_MOVE_SELF;
-    let above = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_MOVE_SELF;
-    // What was made while we looked is looked at again, a few times at most.
-    for _ in 0..4 {
-        let mut below = None;
-        for (distance, path) in folder.ancestors().enumerate() {
-            if watching.add_watch(path, if distance == 0 { inside } else { above }).is_ok() {
-                break;
-            }
-            below = Some(path);
-        }
-        if !below.is_some_and(Path::exists) {
-            break;
-        }
-    }
-    Ok(watching)
 }
 
 /// Which incarnation of a file is at a path.

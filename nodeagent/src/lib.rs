@@ -22,6 +22,7 @@ mod cni_server;
 mod config;
 mod current_networks;
 mod device_plugin;
+mod folder_events;
 mod health;
 mod history;
 mod inventory;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use hwprobe::{Inventory, Nic};
 use serde_json::{Map, Value, json};
+use sriov::Roots;
 
 use super::fault::Fault;
 use super::pool::Device;
@@ -28,21 +29,6 @@ pub(crate) enum AllocateError {
     /// The node of VFIO or RDMA is not there.
     #[error("device `{device}` of {resource} has no {}: {fix}", node.display())]
     NoNode { resource: String, device: String, node: PathBuf, fix: &'static str },
-}
-
-/// Where the kernel's files are.
-#[derive(Debug, Clone)]
-pub(crate) struct Roots {
-    /// `/sys`.
-    pub(crate) sys: PathBuf,
-    /// `/dev`.
-    pub(crate) dev: PathBuf,
-}
-
-impl Default for Roots {
-    fn default() -> Self {
-        Self { sys: "/sys".into(), dev: "/dev".into() }
-    }
 }
 
 /// What is given out.

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::Stream;
 use futures_util::stream::unfold;
+use sriov::Roots;
 use tokio::sync::{Notify, watch};
 use tonic::{Request, Response, Status};
 
-use super::allocation::{Offer, Roots, info_files};
+use super::allocation::{Offer, info_files};
 use super::info_file;
 use super::pool::{Device, List};
 use super::preferred::preferred;

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::inotify::{AddWatchFlags, Inotify};
 
 use super::planner::{Planner, PlannerParts};
+use crate::folder_events;
 use crate::inventory::published::Newest;
 
 /// How long the folder must be quiet before it is read: an editor that replaces a file does it in several steps.
@@ -136,36 +137,11 @@ fn settle(watching: &Inotify) {
     }
 }
 
-/// Watches the folder, or while it is not there the nearest folder above it.
 fn watch(folder: &Path) -> Option<Inotify> {
-    let watching = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC);
-    let watching = watching
+    // An administrator may only have made a file readable.
+    folder_events::watch(folder, AddWatchFlags::IN_ATTRIB)
         .inspect_err(|error| tracing::error!(%error, "changes of the folder of networks are not noticed"))
-        .ok()?;
-    let inside = AddWatchFlags::IN_CLOSE_WRITE
-        | AddWatchFlags::IN_CREATE
-        | AddWatchFlags::IN_DELETE
-        | AddWatchFlags::IN_MOVE
-        | AddWatchFlags::IN_ATTRIB
-        | AddWatchFlags::IN_DELETE_SELF
-        | AddWatchFlags::IN_MOVE_SELF;
-    let above = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_MOVE_SELF;
-    // What was made while we looked is looked at again, a few times at most.
-    for _ in 0..4 {
-        let paths =
-            folder.ancestors().map(|path| if path.as_os_str().is_empty() { Path::new(".") } else { path });
-        let mut below = None;
-        for (distance, path) in paths.enumerate() {
-            if watching.add_watch(path, if distance == 0 { inside } else { above }).is_ok() {
-                break;
-            }
-            below = Some(path);
-        }
-        if !below.is_some_and(Path::exists) {
-            break;
-        }
-    }
-    Some(watching)
+        .ok()
 }
 
 #[cfg(test)]

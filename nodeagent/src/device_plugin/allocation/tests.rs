@@ -3,11 +3,12 @@ use std::path::Path;
 
 use hwprobe::{Inventory, RdmaDevice};
 use serde_json::{Value, json};
+use sriov::Roots;
 
 use super::super::fault::Fault;
 use super::super::pool::Device;
 use super::super::samples::{card, find, machine, pool};
-use super::{Offer, Roots, info_files, variable};
+use super::{Offer, info_files, variable};
 use crate::kubelet_api::v1beta1::ContainerAllocateResponse;
 
 const RESOURCE: &str = "multinic.fms.io/vfs";
@@ -41,7 +42,7 @@ impl Bench {
     }
 
     fn roots(&self) -> Roots {
-        Roots { sys: self.root.path().join("sys"), dev: self.root.path().join("dev") }
+        Roots::below(self.root.path())
     }
 
     fn with<T>(&self, what: impl FnOnce(&Offer<'_>) -> T) -> T {
