@@ -10,10 +10,18 @@ use nix::errno::Errno;
 
 use crate::Roots;
 use crate::driver::write_attribute;
+use crate::host_units;
 use crate::pf::ObservedPf;
 
 /// Between two looks at what the kernel and udev have done.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// How long udev may take to know rules that it was not told of: it looks for new ones with an event, but not twice in
+/// 3 s (systemd, `udevd.c`). Whoever's own rule takes our mark away waits this long for its VFs.
+const RULES_KNOWN: Duration = Duration::from_secs(5);
+
+/// Between two events that make udev look.
+const REMIND_AGAIN: Duration = Duration::from_secs(1);
 
 /// A file of a PF did not take what was written.
 #[derive(Debug, thiserror::Error)]
@@ -187,6 +195,7 @@ fn wait_for(
     let until = Instant::now() + deadline;
     let udev = roots.run.join("udev/control").exists();
     let folder = roots.sys.join(&pf.path);
+    let mut unmarked = Unmarked::default();
     loop {
         let late = Instant::now() >= until;
         let mut waiting = 0;
@@ -197,10 +206,44 @@ fn wait_for(
             *outcome = look(roots, &folder, outcome.index, expected, udev);
             waiting += usize::from(outcome.trouble.is_some());
         }
-        if waiting == 0 || late {
+        if late || (waiting == 0 && !(udev && unmarked.remind(roots, outcomes))) {
             return;
         }
         std::thread::sleep(LOOK_AGAIN);
+    }
+}
+
+/// VFs that udev was done with before it knew our rules.
+#[derive(Default)]
+struct Unmarked {
+    first: Option<Instant>,
+    reminded: Option<Instant>,
+}
+
+impl Unmarked {
+    /// Sends udev an event for each such VF; whether there is any that is worth the wait.
+    fn remind(&mut self, roots: &Roots, vfs: &[VfOutcome]) -> bool {
+        let netdevs =
+            vfs.iter().filter_map(|vf| Some((vf.pci?, roots.sys.join("class/net").join(vf.name.as_ref()?))));
+        let missed: Vec<PathBuf> = netdevs
+            .filter(|(pci, netdev)| {
+                let index = fs::read_to_string(netdev.join("ifindex")).unwrap_or_default();
+                host_units::is_unmarked(roots, *pci, index.trim())
+            })
+            .map(|(_, netdev)| netdev)
+            .collect();
+        let now = Instant::now();
+        if missed.is_empty() || now - *self.first.get_or_insert(now) > RULES_KNOWN {
+            return false;
+        }
+        if self.reminded.is_none_or(|at| now - at > REMIND_AGAIN) {
+            self.reminded = Some(now);
+            for netdev in missed {
+                // A VF that is gone needs no mark.
+                let _ = fs::write(netdev.join("uevent"), "change");
+            }
+        }
+        true
     }
 }
 

@@ -112,6 +112,14 @@ fn network_text(ours: &BTreeMap<String, Vec<String>>) -> String {
     )
 }
 
+/// Whether the rules name a VF that udev has not marked: it had not read them when the netdev appeared.
+pub(crate) fn is_unmarked(roots: &Roots, vf: PciAddress, ifindex: &str) -> bool {
+    let told = fs::read_to_string(roots.run.join(format!("udev/data/n{ifindex}"))).unwrap_or_default();
+    let rules = fs::read_to_string(roots.run.join("udev/rules.d/10-multi-nic.rules")).unwrap_or_default();
+    !told.lines().any(|line| line == "E:NM_UNMANAGED=1")
+        && parse(&rules).values().flatten().any(|named| *named == vf.to_string())
+}
+
 /// Tells the running services to read the files again; none where they do not run.
 fn reload(roots: &Roots, works: &Works) -> Vec<String> {
     let services: [(&str, &str, &[&str]); 2] = [
@@ -125,8 +133,9 @@ fn reload(roots: &Roots, works: &Works) -> Vec<String> {
         }
         let run = move || {
             let mut command = Command::new(program);
-            command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            command.status()
+            // In a mount namespace of its own, as the agent may be, udevadm would do nothing and say that all is well.
+            command.env("SYSTEMD_IGNORE_CHROOT", "1").args(arguments);
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()
         };
         let line = format!("{program} {}", arguments.join(" "));
         let failed = match works.run(program, "read new rules", RELOAD, run) {
