@@ -36,7 +36,7 @@ pub struct NetConf {
     pub master_nets: Vec<IpNet>,
     /// `masters`.
     pub masters: Vec<String>,
-    /// `deviceIDs`, `deviceID`, `pciBusID` and `runtimeConfig.deviceID`, each once.
+    /// `deviceIDs`, `deviceID`, `pciBusID` and `runtimeConfig.deviceID`: the NICs that they are of, each once.
     pub devices: Vec<String>,
     /// `args.cni`: what the pod asks for.
     pub pod: PodArgs,
@@ -105,7 +105,7 @@ pub struct RuntimeConfig {
     pub mac: Option<String>,
     /// `ips`.
     pub ips: Vec<StaticIp>,
-    /// `deviceID`; it is also among the [`NetConf::devices`].
+    /// `deviceID`, the NIC that it is of; it is also among the [`NetConf::devices`].
     pub device: Option<String>,
     /// `infinibandGUID`: eight bytes like `c2:11:22:33:44:55:66:77`.
     pub infiniband_guid: Option<String>,
@@ -185,8 +185,9 @@ impl NetConf {
         }
         let mut once = Vec::new();
         for device in devices {
-            if !device.is_empty() && !once.contains(&device) {
-                once.push(device);
+            let nic = nic_of_device(&device);
+            if !nic.is_empty() && !once.iter().any(|one| one == nic) {
+                once.push(nic.to_owned());
             }
         }
         let runtime = match &runtime {
@@ -194,7 +195,7 @@ impl NetConf {
             Some(keys) => RuntimeConfig {
                 mac: keys.mac("mac")?,
                 ips: keys.static_ips("ips")?,
-                device: some(keys.text("deviceID")?),
+                device: some(nic_of_device(&keys.text("deviceID")?).to_owned()),
                 infiniband_guid: keys.guid("infinibandGUID")?,
                 device_info_file: some(keys.text("CNIDeviceInfoFile")?),
             },
@@ -233,6 +234,16 @@ impl NetConf {
                 .with_details("it is ipvlan, macvlan, host-device or the name of a CNI plugin")
         })
     }
+}
+
+/// The NIC that a device of a device plugin is. The id of a VF, or of another whole device, is its address; that of a
+/// share of a NIC is `NIC#NUMBER`, since the kubelet knows no device that several pods have.
+pub fn nic_of_device(id: &str) -> &str {
+    let share = id.rsplit_once('#').filter(|(_, number)| {
+        // As a device plugin writes it: another `#` belongs to an interface's name.
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    share.map_or(id, |(nic, _)| nic)
 }
 
 /// A network's name, checked.

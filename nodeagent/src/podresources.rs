@@ -7,4 +7,4 @@ mod holdings;
 
 pub(crate) use client::{KubeletError, allocatable, connect};
 pub(crate) use follow::{Following, follow};
-pub(crate) use holdings::{Holdings, nic_of};
+pub(crate) use holdings::Holdings;

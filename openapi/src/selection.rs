@@ -20,7 +20,8 @@ pub struct SelectRequest {
     pub class: Option<String>,
     /// Networks that the NICs must have an address in, in order; none: no such wish.
     pub master_nets: Vec<String>,
-    /// PCI addresses that a device plugin gave the pod; when there are any, only they count.
+    /// Devices that a device plugin gave the pod, PCI addresses or shares (`0000:41:00.0#3`); when there are any, only
+    /// they count.
     pub devices: Vec<String>,
     /// What is to be made of the NICs.
     #[serde(skip_serializing_if = "Option::is_none")]

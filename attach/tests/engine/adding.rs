@@ -33,6 +33,28 @@ fn a_pod_gets_a_link_on_every_nic_with_both_families_and_gives_all_back() {
 }
 
 #[test]
+fn pods_with_shares_of_one_nic_get_links_on_that_nic_alone() {
+    let host = host(3);
+    let engine = host.engine();
+    let pods = [pod(), pod()];
+
+    for (pod, (id, share)) in pods.iter().zip([("c1", "virtual-m1#0"), ("c2", "virtual-m1#7")]) {
+        // As Multus puts it: both keys.
+        let mut conf = conf();
+        (conf["deviceID"], conf["pciBusID"]) = (json!(share), json!(share));
+        result(serve(&engine, Add, id, pod, &conf));
+    }
+
+    for pod in &pods {
+        assert_eq!(pod.links(), ["net1-0"]);
+    }
+    assert_eq!(
+        pods.each_ref().map(|pod| pod.addresses("net1-0")[0].clone()),
+        ["192.168.1.1/24", "192.168.1.2/24"]
+    );
+}
+
+#[test]
 fn the_same_add_again_answers_the_same_and_another_configuration_is_refused() {
     let host = host(1);
     let engine = host.engine();

@@ -51,6 +51,38 @@ fn every_key_is_read_and_an_unknown_one_is_kept() {
 }
 
 #[test]
+fn a_share_of_a_nic_is_that_nic_wherever_it_is_written() {
+    for key in ["/deviceID", "/pciBusID", "/runtimeConfig/deviceID"] {
+        let mut value = whole();
+        value["deviceIDs"] = json!(["0000:01:00.0#12", "br#1#3", "0000:01:00.0#4"]);
+        for other in ["/deviceID", "/pciBusID", "/runtimeConfig/deviceID"] {
+            *value.pointer_mut(other).unwrap() = json!("");
+        }
+        *value.pointer_mut(key).unwrap() = json!("0000:81:00.0#0");
+
+        let conf = parse(&value).unwrap();
+
+        assert_eq!(conf.devices, ["0000:01:00.0", "br#1", "0000:81:00.0"], "{key}");
+        let runtime = (key == "/runtimeConfig/deviceID").then_some("0000:81:00.0");
+        assert_eq!(conf.runtime.device.as_deref(), runtime, "{key}");
+    }
+}
+
+#[test]
+fn only_a_number_makes_an_id_that_of_a_share() {
+    for (id, nic) in [
+        ("0000:01:10.0", "0000:01:10.0"),
+        ("0000:01:00.0#0", "0000:01:00.0"),
+        ("mlx5_core.sf.4", "mlx5_core.sf.4"),
+        ("a#b", "a#b"),
+        ("a#", "a#"),
+        ("#1", ""),
+    ] {
+        assert_eq!(nic_of_device(id), nic, "{id}");
+    }
+}
+
+#[test]
 fn a_wrong_key_is_named_with_its_path_and_what_it_should_be() {
     let rows = [
         ("/name", json!(""), 7, "name: the network has no name"),

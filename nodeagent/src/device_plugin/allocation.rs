@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use cni::config::nic_of_device;
 use hwprobe::{Inventory, Nic};
 use serde_json::{Map, Value, json};
 use sriov::Roots;
@@ -13,7 +14,6 @@ use super::pool::Device;
 use super::selector::pf_of;
 use crate::config::{DevicePool, DeviceUse, PoolKind};
 use crate::kubelet_api::v1beta1::{ContainerAllocateResponse, DeviceSpec};
-use crate::podresources::nic_of;
 
 /// Why a container cannot have its devices.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +56,7 @@ impl Offer<'_> {
             let nic = self.usable(id)?;
             let mut providers = Map::new();
             // A share is known by the NIC that it is of: who reads the variable looks for a PCI address.
-            let name = nic_of(id);
+            let name = nic_of_device(id);
             if !names.contains(&name) {
                 names.push(name);
             }
@@ -94,7 +94,7 @@ impl Offer<'_> {
     }
 
     fn nic(&self, id: &str) -> Option<&Nic> {
-        let name = nic_of(id);
+        let name = nic_of_device(id);
         self.inventory.nics.iter().find(|nic| nic.is_device(name))
     }
 
@@ -138,7 +138,7 @@ impl Offer<'_> {
         answer: &mut ContainerAllocateResponse,
     ) -> Result<Value, AllocateError> {
         let fix = "is the RDMA driver loaded, and ib_uverbs?";
-        let folder = self.roots.sys.join("bus/pci/devices").join(nic_of(id));
+        let folder = self.roots.sys.join("bus/pci/devices").join(nic_of_device(id));
         let folder =
             nic.pci_address().map_or(folder, |pci| self.roots.sys.join(format!("bus/pci/devices/{pci}")));
         let mut shown = Map::new();

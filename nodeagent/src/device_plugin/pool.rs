@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
+use cni::config::nic_of_device;
 use hwprobe::{Inventory, Nic, NicId};
 
 use super::fault::{Fault, fault};
 use super::health::{Health, Look, Patience};
 use super::selector::{Classes, is_selected, pf_of};
 use crate::config::{DevicePool, PoolKind};
-use crate::podresources::{Holdings, nic_of};
+use crate::podresources::Holdings;
 
 /// Longest id that the kubelet takes, bytes.
 const LONGEST_ID: usize = 63;
@@ -164,7 +165,7 @@ impl Pool {
                     id: id.to_owned(),
                     healthy: false,
                     numa: None,
-                    port: nic_of(id).to_owned(),
+                    port: nic_of_device(id).to_owned(),
                     held,
                     fault: None,
                 };

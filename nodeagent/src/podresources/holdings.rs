@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cni::config::nic_of_device;
 use hwprobe::{Held, HeldBy, Inventory, NicKind, NotSecondary, PodHolder, SriovZeroReason};
 
 /// Every device that a pod has, by the device's id.
@@ -39,7 +40,7 @@ impl Holdings {
     pub(crate) fn show(&self, inventory: &mut Inventory) {
         let mut of_nic: BTreeMap<&str, Vec<PodHolder>> = BTreeMap::new();
         for (id, holders) in &self.devices {
-            of_nic.entry(nic_of(id)).or_default().extend(holders.iter().cloned());
+            of_nic.entry(nic_of_device(id)).or_default().extend(holders.iter().cloned());
         }
         for nic in &mut inventory.nics {
             let pci = nic.pci_address().map(|address| address.to_string());
@@ -69,11 +70,6 @@ impl Holdings {
             }
         }
     }
-}
-
-/// The NIC that a device is, or is a share of: ids of shares are `NIC#NUMBER`.
-pub(crate) fn nic_of(device: &str) -> &str {
-    device.split_once('#').map_or(device, |(nic, _)| nic)
 }
 
 #[cfg(test)]

@@ -67,10 +67,21 @@ fn wish(request: &SelectRequest, networks: &Networks) -> Result<Wish, Refusal> {
         link,
         masters: request.masters.clone(),
         master_nets: nets.collect::<Result<_, _>>()?,
-        devices: request.devices.clone(),
+        devices: devices(&request.devices),
         count: request.nics,
         class: request.class.clone().or(own),
     })
+}
+
+/// The NICs that the devices are of, each once: as a pod's own configuration is read.
+fn devices(ids: &[String]) -> Vec<String> {
+    let mut nics: Vec<String> = Vec::new();
+    for nic in ids.iter().map(|id| cni::config::nic_of_device(id)) {
+        if !nics.iter().any(|one| one == nic) {
+            nics.push(nic.to_owned());
+        }
+    }
+    nics
 }
 
 /// What the plugin makes of a NIC.
