@@ -106,7 +106,7 @@ impl Probe {
                 files.forget_netdevs();
             }
             Change::Ethtool { index } => kernel.forget_link(*index),
-            Change::Address { .. } | Change::Namespace | Change::Mounts => {}
+            Change::Listeners { .. } | Change::Address { .. } | Change::Namespace | Change::Mounts => {}
             Change::DefaultRoute => kernel.forget_routes(),
             Change::Device { path, .. } => {
                 files.forget_device(path);

@@ -1,10 +1,12 @@
 //! Hears what changes: netlink notifications, uevents and mounts.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use netlink::events::{Event, EventSocket};
+use netlink::route::Link;
 use netlink::uevent::UeventSocket;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -25,6 +27,12 @@ pub enum Change {
         index: u32,
         /// Its name.
         name: String,
+    },
+    /// Only the number of those who hear all frames of a link changed (`IFLA_PROMISCUITY`, `IFLA_ALLMULTI`): the first
+    /// macvlan of a pod came, or the last one went.
+    Listeners {
+        /// Its index.
+        index: u32,
     },
     /// An address came or went.
     Address {
@@ -73,13 +81,19 @@ pub struct Watcher {
     uevents: UeventSocket,
     /// Becomes urgent (`POLLPRI`) when a mount comes or goes; absent where `/proc` is not there.
     mounts: Option<File>,
+    links: Links,
 }
 
 impl Watcher {
     /// Begins to watch, in the network namespace of the calling thread.
     pub fn open() -> Result<Self, WatchError> {
         let mounts = File::open("/proc/self/mounts").ok();
-        Ok(Self { events: EventSocket::open()?, uevents: UeventSocket::open()?, mounts })
+        Ok(Self {
+            events: EventSocket::open()?,
+            uevents: UeventSocket::open()?,
+            mounts,
+            links: Links::default(),
+        })
     }
 
     /// Waits for changes, at most for `timeout`, or until `wake` becomes readable; then gathers until it is
@@ -146,7 +160,7 @@ impl Watcher {
             }
         };
         for event in self.events.receive()? {
-            if let Some(change) = of_event(event) {
+            if let Some(change) = self.links.of_event(event) {
                 add(change);
             }
         }
@@ -173,11 +187,40 @@ impl Watcher {
     }
 }
 
+/// What the kernel has last told of each link.
+#[derive(Default)]
+struct Links(HashMap<u32, Box<Link>>);
+
+impl Links {
+    fn of_event(&mut self, event: Event) -> Option<Change> {
+        match event {
+            Event::LinkChanged(link) => Some(self.changed(link)),
+            Event::LinkRemoved(link) => {
+                self.0.remove(&link.index);
+                Some(Change::Link { index: link.index, name: link.name })
+            }
+            Event::Overrun => {
+                self.0.clear();
+                Some(Change::Everything)
+            }
+            other => of_event(other),
+        }
+    }
+
+    fn changed(&mut self, link: Box<Link>) -> Change {
+        let (index, name) = (link.index, link.name.clone());
+        let (promiscuity, all_multi) = (link.promiscuity, link.all_multi);
+        let Some(mut before) = self.0.insert(index, link) else { return Change::Link { index, name } };
+        // Said twice without a difference is another thing than we can see here.
+        let differs = (before.promiscuity, before.all_multi) != (promiscuity, all_multi);
+        (before.promiscuity, before.all_multi) = (promiscuity, all_multi);
+        let only = differs && self.0.get(&index) == Some(&before);
+        if only { Change::Listeners { index } } else { Change::Link { index, name } }
+    }
+}
+
 fn of_event(event: Event) -> Option<Change> {
     match event {
-        Event::LinkChanged(link) | Event::LinkRemoved(link) => {
-            Some(Change::Link { index: link.index, name: link.name })
-        }
         Event::AddressChanged(address) | Event::AddressRemoved(address) => {
             Some(Change::Address { index: address.index })
         }
@@ -217,4 +260,31 @@ fn of_uevent(action: &str, devpath: &str, subsystem: Option<&str>) -> Option<Cha
     let virtual_link = devpath.starts_with("/devices/virtual/net/");
     (shown && !virtual_link)
         .then(|| Change::Device { path: format!("sys{devpath}"), action: action.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(promiscuity: u32, mtu: u32) -> Event {
+        let mut link = Link::default();
+        (link.index, link.name) = (3, "eth1".to_owned());
+        (link.promiscuity, link.mtu) = (Some(promiscuity), Some(mtu));
+        Event::LinkChanged(Box::new(link))
+    }
+
+    #[test]
+    fn a_link_that_only_more_or_fewer_listen_to_is_told_from_one_that_changed() {
+        let mut links = Links::default();
+        let whole = Some(Change::Link { index: 3, name: "eth1".to_owned() });
+        let listeners = Some(Change::Listeners { index: 3 });
+
+        assert_eq!(links.of_event(link(0, 1500)), whole, "the first time nothing is known");
+        assert_eq!(links.of_event(link(1, 1500)), listeners);
+        assert_eq!(links.of_event(link(0, 1500)), listeners);
+        assert_eq!(links.of_event(link(0, 1500)), whole, "something that the message does not show");
+        assert_eq!(links.of_event(link(1, 9000)), whole, "both at once");
+        assert_eq!(links.of_event(Event::Overrun), Some(Change::Everything));
+        assert_eq!(links.of_event(link(2, 9000)), whole, "what was lost may have been anything");
+    }
 }

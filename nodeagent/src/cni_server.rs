@@ -1,22 +1,22 @@
-//! Serves the CNI executables over `cni.sock`: one thread accepts, one thread a call, straight-line blocking code
-//! (DESIGN §4). No tokio in here.
+//! Serves the CNI executables over `cni.sock`: a thread takes a caller and serves it in straight-line blocking
+//! code (DESIGN §4). No tokio in here.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use attach::{Conversation, Engine, Gone};
 use cni::Error;
 use cni::error::code;
 use cni::protocol::{Answer, Connection, DelegateCall, Outcome, Ran, accept, listen_at};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::eventfd::EventFd;
+use nix::errno::Errno;
+use nix::sys::socket::{Shutdown, shutdown};
 
 use crate::keeper::Poke;
 use crate::metrics::Metrics;
@@ -32,18 +32,27 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long plugins may take together.
 const PLUGINS: Duration = Duration::from_secs(300);
 
+/// Threads that wait for the next caller; more of them end when they have served.
+const WAITING: usize = 8;
+
 /// The server.
 #[derive(Debug)]
 pub(crate) struct CniServer {
-    acceptor: Option<JoinHandle<()>>,
-    stop: Arc<Stop>,
+    listener: Arc<OwnedFd>,
     running: Running,
+    threads: Running,
 }
 
-#[derive(Debug)]
-struct Stop {
-    asked: AtomicBool,
-    wake: EventFd,
+/// What each thread works with.
+struct Service {
+    listener: Arc<OwnedFd>,
+    engine: Arc<Engine>,
+    poke: Poke,
+    metrics: Arc<Metrics>,
+    running: Running,
+    /// All threads, waiting ones too.
+    threads: Running,
+    waiting: AtomicUsize,
 }
 
 impl CniServer {
@@ -54,25 +63,23 @@ impl CniServer {
         poke: Poke,
         metrics: Arc<Metrics>,
     ) -> io::Result<Self> {
-        let listener = bind(run_dir)?;
-        let stop = Arc::new(Stop { asked: AtomicBool::new(false), wake: EventFd::new()? });
-        let running = Running::new(CALLS);
-        let (asked, counted) = (Arc::clone(&stop), running.clone());
-        let acceptor = thread::Builder::new()
-            .name("cni-accept".to_owned())
-            .spawn(move || accept_all(&listener, &asked, &counted, &engine, &poke, &metrics))?;
-        Ok(Self { acceptor: Some(acceptor), stop, running })
+        let listener = Arc::new(bind(run_dir)?);
+        let (running, threads) = (Running::new(CALLS), Running::new(u32::MAX));
+        let server =
+            Self { listener: Arc::clone(&listener), running: running.clone(), threads: threads.clone() };
+        let waiting = AtomicUsize::new(0);
+        let service = Arc::new(Service { listener, engine, poke, metrics, running, threads, waiting });
+        wait_in_thread(&service)?;
+        Ok(server)
     }
 
     /// Accepts no more, waits for running calls, and leaves the socket's file: the next agent replaces it, and an
     /// executable that finds it dead tries again.
-    pub(crate) fn stop(mut self) {
-        self.stop.asked.store(true, Ordering::SeqCst);
-        let _ = self.stop.wake.write(1);
-        if let Some(acceptor) = self.acceptor.take() {
-            drop(acceptor.join());
-        }
+    pub(crate) fn stop(self) {
+        // Every thread that waits in accept(2) is woken, and whoever waits later is turned away.
+        let _ = shutdown(self.listener.as_raw_fd(), Shutdown::Both);
         self.running.farewell();
+        self.threads.farewell();
     }
 }
 
@@ -92,43 +99,49 @@ fn bind(run_dir: &Path) -> io::Result<OwnedFd> {
     Ok(listener)
 }
 
-fn accept_all(
-    listener: &OwnedFd,
-    stop: &Stop,
-    running: &Running,
-    engine: &Arc<Engine>,
-    poke: &Poke,
-    metrics: &Arc<Metrics>,
-) {
-    while !stop.asked.load(Ordering::SeqCst) {
-        let mut ready = [
-            PollFd::new(listener.as_fd(), PollFlags::POLLIN),
-            PollFd::new(stop.wake.as_fd(), PollFlags::POLLIN),
-        ];
-        if poll(&mut ready, PollTimeout::NONE).is_err() || stop.asked.load(Ordering::SeqCst) {
-            continue;
-        }
-        let connection = match accept(listener.as_fd()) {
-            Ok(connection) => connection,
-            Err(error) => {
-                // Out of descriptors, most likely: calls that end give some back.
-                tracing::warn!(%error, "accept a CNI call");
-                thread::sleep(Duration::from_millis(20));
-                continue;
-            }
-        };
-        let place = running.take();
-        let (engine, poke, metrics) = (Arc::clone(engine), poke.clone(), Arc::clone(metrics));
-        let spawned = thread::Builder::new().name("cni-call".to_owned()).spawn(move || {
-            let busy = place.is_none();
-            let _place = place;
-            serve(&engine, &connection, busy, &metrics);
-            poke.poke();
-        });
-        if let Err(error) = spawned {
-            tracing::error!(%error, "start a thread for a CNI call");
-        }
+/// Starts a thread that waits for a caller, serves it, and waits for the next.
+fn wait_in_thread(service: &Arc<Service>) -> io::Result<()> {
+    let (service, place) = (Arc::clone(service), service.threads.take());
+    service.waiting.fetch_add(1, Ordering::SeqCst);
+    let waits = Arc::clone(&service);
+    let spawned = thread::Builder::new().name("cni-call".to_owned()).spawn(move || {
+        let _place = place;
+        while serve_next(&waits) {}
+    });
+    if spawned.is_err() {
+        service.waiting.fetch_sub(1, Ordering::SeqCst);
     }
+    spawned.map(drop)
+}
+
+/// Serves one caller; `false` when this thread is to end. Whoever takes a caller serves it: the caller is spared the
+/// start of a thread, and while anybody is served somebody else waits.
+fn serve_next(service: &Arc<Service>) -> bool {
+    let accepted = accept(service.listener.as_fd());
+    let connection = match accepted {
+        Ok(connection) => connection,
+        Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => return false,
+        Err(error) => {
+            // Out of descriptors, most likely: calls that end give some back.
+            tracing::warn!(%error, "accept a CNI call");
+            thread::sleep(Duration::from_millis(20));
+            return true;
+        }
+    };
+    if service.waiting.fetch_sub(1, Ordering::SeqCst) == 1
+        && let Err(error) = wait_in_thread(service)
+    {
+        tracing::error!(%error, "start a thread for CNI calls: the next ones wait for this one's end");
+    }
+    let place = service.running.take();
+    serve(&service.engine, &connection, place.is_none(), &service.metrics);
+    drop((connection, place));
+    service.poke.poke();
+    let others = service.waiting.fetch_add(1, Ordering::SeqCst);
+    if others >= WAITING {
+        service.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+    others < WAITING
 }
 
 fn serve(engine: &Engine, connection: &Connection, busy: bool, metrics: &Metrics) {

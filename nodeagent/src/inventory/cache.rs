@@ -20,7 +20,7 @@ use super::diff::differences;
 use super::events::SharedLog;
 use super::published::Published;
 use super::reprobe::{Clock, report};
-use super::settle::Settle;
+use super::settle::{Listeners, Settle};
 use crate::cli::Machine;
 use crate::health::Health;
 use crate::memory::Memory;
@@ -162,6 +162,7 @@ struct Worker {
     inbox: Receiver<Request>,
     clock: Clock,
     settle: Settle,
+    listeners: Listeners,
     memory: Memory,
     remembered: Vec<RememberedProtection>,
     /// The agent's own warnings with what each is about.
@@ -208,7 +209,7 @@ impl Worker {
             "the machine has been read"
         );
         let clock = Clock::new(reprobe.filter(|_| watcher.is_some()));
-        let (own, settle) = (Vec::new(), Settle::default());
+        let (own, settle, listeners) = (Vec::new(), Settle::default(), Listeners::default());
         let mut worker = Self {
             probe,
             watcher,
@@ -216,6 +217,7 @@ impl Worker {
             inbox,
             clock,
             settle,
+            listeners,
             memory,
             remembered,
             own,
@@ -238,6 +240,7 @@ impl Worker {
                 return;
             }
             match woken {
+                Woken::Changes(changes) if self.listeners.can_wait(&changes, begun) => {}
                 Woken::Changes(changes) => {
                     if changes.contains(&Change::Everything) {
                         self.metrics.overruns.inc();
@@ -252,7 +255,12 @@ impl Worker {
                         self.probe.forget_all();
                         self.read(EventCause::Notification, begun);
                     }
-                    if self.clock.is_due(begun) {
+                    // The safety net must not find what was told and is only put off.
+                    let is_due = self.clock.is_due(begun);
+                    if self.listeners.take_due(begun) || (is_due && self.listeners.take()) {
+                        self.read(EventCause::Notification, begun);
+                    }
+                    if is_due {
                         self.reprobe(begun);
                     }
                 }
@@ -262,7 +270,10 @@ impl Worker {
 
     fn wait(&mut self) -> Woken {
         let now = Instant::now();
-        let left = self.clock.left(now).into_iter().chain(self.settle.left(now)).min();
+        let left = [self.clock.left(now), self.settle.left(now), self.listeners.left(now)]
+            .into_iter()
+            .flatten()
+            .min();
         let waited = match &mut self.watcher {
             Some(watcher) => watcher.wait(left, Some(self.woken.as_fd())),
             None => wait_for(&self.woken, None).map(|()| Vec::new()),

@@ -55,9 +55,44 @@ impl Pending {
     }
 }
 
+/// When to read again because of pods: each first macvlan of a NIC and each last one is told as a change of the NIC,
+/// though it is the same as before but for a counter. Where pods come and go all the time, that is one reading a second
+/// instead of one for each pod, with its questions to the NIC's driver in the middle of the next pod's attach.
+#[derive(Debug, Default)]
+pub(super) struct Listeners {
+    due: Option<Instant>,
+}
+
+/// Between the first such change and the reading.
+const LISTENERS: Duration = Duration::from_secs(1);
+
+impl Listeners {
+    /// Takes what the kernel told; `true` when that is all it is, and can wait.
+    pub(super) fn can_wait(&mut self, changes: &[Change], now: Instant) -> bool {
+        let only = changes.iter().all(|change| matches!(change, Change::Listeners { .. }));
+        self.due = only.then(|| self.due.unwrap_or(now + LISTENERS));
+        only
+    }
+
+    /// Time until the reading; `None` = there is none to come.
+    pub(super) fn left(&self, now: Instant) -> Option<Duration> {
+        self.due.map(|due| due.saturating_duration_since(now))
+    }
+
+    /// Whether the reading is due; if so it counts as done.
+    pub(super) fn take_due(&mut self, now: Instant) -> bool {
+        self.due.take_if(|due| *due <= now).is_some()
+    }
+
+    /// Whether there is one to come; it counts as done.
+    pub(super) fn take(&mut self) -> bool {
+        self.due.take().is_some()
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Settle;
+    use super::{Listeners, Settle};
     use hwprobe::Change;
     use std::time::{Duration, Instant};
 
@@ -106,5 +141,23 @@ mod tests {
         settle.note(&[Change::DefaultRoute, Change::Everything], Instant::now());
 
         assert_eq!(settle.left(Instant::now()), None);
+    }
+
+    #[test]
+    fn pods_that_come_and_go_cost_one_reading_a_second_and_anything_else_comes_at_once() {
+        let (mut listeners, start) = (Listeners::default(), Instant::now());
+        let at = |millis| start + Duration::from_millis(millis);
+        let pod = [Change::Listeners { index: 3 }];
+
+        let waits = (0..30).filter(|tenth| listeners.can_wait(&pod, at(tenth * 100))).count();
+        assert_eq!(waits, 30);
+        assert_eq!(listeners.left(at(400)), Some(Duration::from_millis(600)));
+        assert!(
+            !listeners.take_due(at(999)) && listeners.take_due(at(1000)) && !listeners.take_due(at(1001))
+        );
+
+        assert!(listeners.can_wait(&pod, at(2000)));
+        assert!(!listeners.can_wait(&[pod[0].clone(), Change::DefaultRoute], at(2100)));
+        assert_eq!(listeners.left(at(2200)), None, "that reading has seen it all");
     }
 }
