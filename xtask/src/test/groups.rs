@@ -15,6 +15,9 @@ pub(crate) struct Group {
     /// Whether there is a Kubernetes control plane on the host, which the machine reaches: the tests find the path of
     /// its kubeconfig in `KUBECONFIG`.
     pub(crate) control_plane: bool,
+    /// Whether a second machine like it is on the first one's hub 0: it runs the same tests with `LAB_MACHINE=b`, the
+    /// first one with `LAB_MACHINE=a`.
+    pub(crate) twin: bool,
     /// (crate, integration test): the tests there marked `#[ignore = "needs the lab VM"]`.
     pub(crate) suites: &'static [(&'static str, &'static str)],
 }
@@ -28,6 +31,7 @@ pub(crate) const GROUPS: &[Group] = &[
         memory: 1536,
         limit: 1200,
         control_plane: false,
+        twin: false,
         suites: &[
             ("netlink", "vm_nics"),
             ("hwprobe", "vm_inventory"),
@@ -45,7 +49,18 @@ pub(crate) const GROUPS: &[Group] = &[
         memory: 1024,
         limit: 1200,
         control_plane: false,
+        twin: false,
         suites: &[("sriov", "vm_vf"), ("attach", "vm_vf_engine")],
+    },
+    Group {
+        name: "two machines",
+        nics: &["igb:0:0", "igb:1:1"],
+        modules: &[],
+        memory: 768,
+        limit: 400,
+        control_plane: false,
+        twin: true,
+        suites: &[("attach", "vm_two_machines")],
     },
     // A boot of its own: runtimes fill the machine's memory with their images and own its /etc/cni.
     Group {
@@ -55,6 +70,7 @@ pub(crate) const GROUPS: &[Group] = &[
         memory: 1536,
         limit: 1200,
         control_plane: false,
+        twin: false,
         suites: &[("nodeagent", "vm_runtimes")],
     },
 ];

@@ -8,6 +8,7 @@ mod groups;
 mod report;
 mod suites;
 mod summary;
+mod twin;
 mod vm;
 
 use std::path::Path;

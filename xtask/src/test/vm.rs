@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use super::groups::Group;
 use super::report::Outcome;
 use super::suites::{Reuse, Suites};
+use super::twin::Twin;
 use super::{count_run, summary};
 use crate::program;
 use crate::workspace::Workspace;
@@ -30,15 +31,7 @@ pub(crate) fn run(workspace: &Workspace, group: &Group, suites: &Suites, reuse: 
     // A machine that dies must not leave the last run's file to be counted.
     let _ = std::fs::remove_file(&junit);
 
-    let mut machine = workspace.lab("vm-run");
-    for nic in group.nics {
-        machine.args(["--nic", nic]);
-    }
-    machine.args(["--modules", &group.modules.join(" "), "--mem", &group.memory.to_string()]);
-    machine.args(["--timeout", &group.limit.to_string()]);
-    for setting in super::ENVIRONMENT {
-        machine.arg("--env").arg(format!("{}={}", setting.0, setting.1));
-    }
+    let mut machine = machine_of(workspace, group);
     // Ends with this function, however that ends.
     let _control_plane = match group.control_plane {
         false => None,
@@ -49,6 +42,13 @@ pub(crate) fn run(workspace: &Workspace, group: &Group, suites: &Suites, reuse: 
             Some(plane)
         }
     };
+    let twin = match group.twin {
+        false => None,
+        true => Some(Twin::start(workspace, machine_of(workspace, group), &selected, reuse)?),
+    };
+    if let Some(twin) = &twin {
+        twin.join(&mut machine);
+    }
     machine.arg("--share").arg(&workspace.root).arg("--");
     machine.arg("lab/guest-tests").arg(nextest).arg(&workspace.target);
     machine.arg(&reuse.cargo).arg(&reuse.binaries).arg(filter.join(" | "));
@@ -63,7 +63,25 @@ pub(crate) fn run(workspace: &Workspace, group: &Group, suites: &Suites, reuse: 
         outcome.tally.failed += planned - ran;
         outcome.failures.push(format!("{} of {planned} tests never ran", planned - ran));
     }
+    if let Some(failure) = twin.map(|twin| twin.finish(status)).transpose()?.flatten() {
+        outcome.tally.failed += 1;
+        outcome.failures.push(failure);
+    }
     Ok(outcome)
+}
+
+/// `lab/vm-run` with what the group says of its machine.
+fn machine_of(workspace: &Workspace, group: &Group) -> Command {
+    let mut machine = workspace.lab("vm-run");
+    for nic in group.nics {
+        machine.args(["--nic", nic]);
+    }
+    machine.args(["--modules", &group.modules.join(" "), "--mem", &group.memory.to_string()]);
+    machine.args(["--timeout", &group.limit.to_string()]);
+    for setting in super::ENVIRONMENT {
+        machine.arg("--env").arg(format!("{}={}", setting.0, setting.1));
+    }
+    machine
 }
 
 /// etcd, API server and controllers on this host.
