@@ -22,7 +22,6 @@ use tokio::task::JoinHandle;
 use tonic::transport::Server;
 
 use super::authority::Mended;
-use super::fault::Fault;
 use super::service::{Served, Service};
 use crate::agent::chain;
 use crate::inventory::cache::CacheHandle;
@@ -36,7 +35,8 @@ use crate::podresources::{KubeletError, allocatable, connect};
 /// Version of the API that we speak.
 const VERSION: &str = "v1beta1";
 
-/// How long registering waits for devices that pods had before a reboot and that are not there yet.
+/// How long after the agent's start registering waits for devices that pods have and that are not there, or not well,
+/// yet.
 const SETTLE: Duration = Duration::from_secs(30);
 
 /// Between two tries of something that failed.
@@ -193,9 +193,9 @@ impl Endpoint {
             let (some, whole) = match list.borrow_and_update().as_ref() {
                 None => (false, false),
                 Some(list) => {
-                    let lost =
-                        |device: &super::pool::Device| device.held && device.fault == Some(Fault::Gone);
-                    (!list.is_empty(), !list.iter().any(lost))
+                    // A kubelet that restarts refuses a pod whose device is missing or Unhealthy, for ever.
+                    let lost = list.iter().any(|device| device.held && !device.healthy);
+                    (!list.is_empty(), !lost)
                 }
             };
             let left = SETTLE.saturating_sub(started.elapsed());
