@@ -1,8 +1,7 @@
-//! In the lab VM: a real kubelet with the pools of a real agent. By hand so far: it passed once, in eight minutes beside another machine
-//! (docs/progress.md); then it becomes a `vm_` test in a group of its own with `control_plane`.
+//! In the lab VM: a real kubelet with the pools of a real agent.
 //!
-//! Wants a machine with igb 0000:41:00.0 on NUMA node 0 and 0000:81:00.0 on node 1, and a
-//! control plane on the host. One test, since a machine can be one node once.
+//! Wants a machine with igb 0000:41:00.0 on NUMA node 0 and 0000:81:00.0 on node 1, and a control plane on the host. One
+//! test, since a machine can be one node once.
 //! REQUIRES: root, KUBECONFIG, and what `lab/node-up --setup` installs.
 
 #![allow(
@@ -61,7 +60,7 @@ fn pf_name(pci: &str) -> String {
 }
 
 #[test]
-#[ignore = "needs the lab VM with a kubelet, by hand"]
+#[ignore = "needs the lab VM"]
 fn a_node_with_a_real_kubelet() {
     for pf in PFS {
         write(format!("/sys/bus/pci/devices/{pf}/sriov_numvfs"), "3");

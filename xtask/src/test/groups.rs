@@ -73,4 +73,15 @@ pub(crate) const GROUPS: &[Group] = &[
         twin: false,
         suites: &[("nodeagent", "vm_runtimes")],
     },
+    // A node of a cluster: its kubelet takes over cgroups, and has images of its own.
+    Group {
+        name: "kubelet",
+        nics: &["igb:0:0", "igb:1:1"],
+        modules: &[],
+        memory: 3072,
+        limit: 1200,
+        control_plane: true,
+        twin: false,
+        suites: &[("nodeagent", "vm_kubelet")],
+    },
 ];
