@@ -1,7 +1,10 @@
 //! A class of devices by PCI ids (CONTRACTS §1.6).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "cluster")]
+use crate::condition::EmptyStatus;
 use crate::object::{ApiVersion, Metadata, check_name};
 use crate::problem::Problem;
 use crate::shape::{Field, Shape, required};
@@ -19,18 +22,38 @@ pub struct DeviceClass {
 }
 
 /// Which devices are in a class.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "cluster", derive(kube::CustomResource))]
+#[cfg_attr(
+    feature = "cluster",
+    kube(
+        group = "multinic.fms.io",
+        version = "v1",
+        kind = "DeviceClass",
+        root = "DeviceClassResource",
+        plural = "deviceclasses",
+        shortname = "mnclass",
+        category = "multinic",
+        status = "EmptyStatus",
+        doc = "A class of devices by PCI ids.",
+        printcolumn = r#"{"name": "Vendors", "type": "string", "jsonPath": ".spec.ids[*].vendor"}"#,
+        printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
+    )
+)]
 pub struct DeviceClassSpec {
     /// Devices by vendor.
+    #[schemars(length(max = 256))]
     pub ids: Vec<DeviceIds>,
 }
 
 /// Devices of a vendor.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeviceIds {
-    /// PCI vendor id, four hexadecimal digits.
+    /// PCI vendor id, four hexadecimal digits, like `15b3`.
+    #[schemars(regex(pattern = r"^[0-9a-fA-F]{4}$"))]
     pub vendor: String,
-    /// PCI device ids, four hexadecimal digits each.
+    /// PCI device ids, four hexadecimal digits each, like `101d`.
+    #[schemars(length(max = 1024), inner(regex(pattern = r"^[0-9a-fA-F]{4}$")))]
     pub products: Vec<String>,
 }
 

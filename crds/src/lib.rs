@@ -1,5 +1,8 @@
-//! The Kubernetes contract, as far as it is there: `MultiNicNetwork` and `DeviceClass`, their checks, and the NetConf
-//! that a network becomes. Types and conversions only: whether a network fits a host is decided elsewhere.
+//! The Kubernetes contract: our six kinds, their checks, the NetConf that a network becomes, and the kinds of others that
+//! we read or write. Types and conversions only: whether a network fits a host is decided elsewhere.
+//!
+//! With the feature `cluster` the kinds are also objects of kube ([`cluster`]) and have their definitions
+//! ([`definitions`]); without it nothing here names kube, and files are read by [`read`].
 //!
 //! ```
 //! let object = serde_json::json!({
@@ -21,21 +24,42 @@
 
 mod addressing;
 mod arguments;
+mod cidr;
+#[cfg(feature = "cluster")]
+pub mod cluster;
+mod condition;
+mod config;
+#[cfg(feature = "cluster")]
+mod definition;
 mod device_class;
 pub mod foreign;
+mod host_interface;
+mod ip_pool;
 mod multi_nic_network;
 mod netconf;
+mod network_status;
 mod object;
 mod problem;
+mod rules;
 mod shape;
 mod validate;
 
 pub use addressing::{Addressing, Blocks, MULTI_NIC_IPAM};
 pub use arguments::PluginType;
+pub use cidr::{CidrConfig, CidrEntry, CidrHost, CidrSpec};
+pub use condition::{Condition, EmptyStatus};
+pub use config::{ConfigSpec, DaemonSpec, HostPathMount};
+#[cfg(feature = "cluster")]
+pub use definition::{Definition, FORMER_GROUP, GROUP, definitions};
 pub use device_class::{DeviceClass, DeviceClassSpec, DeviceIds};
+pub use host_interface::{
+    HostInterfaceSpec, HostInterfaceStatus, Interface, InterfaceStat, SriovCapacity, UNMANAGED_LABEL,
+};
+pub use ip_pool::{Allocation, IpPoolSpec};
 pub use multi_nic_network::{
     AttachPolicy, MultiNicNetwork, NetworkSpec, PluginDns, PluginSpec, STRATEGIES, SubnetSpec,
 };
 pub use netconf::{NetConfSettings, netconf};
+pub use network_status::{ComputeResult, Discovery, NetworkStatus};
 pub use object::{ApiVersion, KINDS, Metadata, Object, read};
 pub use problem::{Problem, nearest};

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::arguments::PluginType;
-use crate::multi_nic_network::{MultiNicNetwork, PluginSpec};
+use crate::multi_nic_network::{MultiNicNetwork, NetworkSpec, PluginSpec};
 use crate::problem::Problem;
 
 /// What a NetConf holds beside the network's own.
@@ -32,11 +32,24 @@ impl Default for NetConfSettings {
 /// # Errors
 /// When `spec.ipam` is no JSON object.
 pub fn netconf(network: &MultiNicNetwork, settings: &NetConfSettings) -> Result<Value, Problem> {
-    let spec = &network.spec;
+    network.spec.netconf(&network.metadata.name, settings)
+}
+
+impl NetworkSpec {
+    /// [`netconf`] of the network of this name.
+    ///
+    /// # Errors
+    /// When `spec.ipam` is no JSON object.
+    pub fn netconf(&self, name: &str, settings: &NetConfSettings) -> Result<Value, Problem> {
+        conf(name, self, settings)
+    }
+}
+
+fn conf(name: &str, spec: &NetworkSpec, settings: &NetConfSettings) -> Result<Value, Problem> {
     let nets = if spec.master_nets.is_empty() { &settings.discovered } else { &spec.master_nets };
     let mut conf = json!({
         "cniVersion": "0.3.0",
-        "name": network.metadata.name,
+        "name": name,
         "type": settings.cni_type,
         "ipam": sorted(Value::Object(spec.ipam_section()?)),
         "dns": {},

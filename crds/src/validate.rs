@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 
 use crate::arguments::PluginType;
-use crate::multi_nic_network::{AttachPolicy, MultiNicNetwork, PluginSpec, STRATEGIES};
+use crate::multi_nic_network::{AttachPolicy, MultiNicNetwork, NetworkSpec, PluginSpec, STRATEGIES};
 use crate::object::check_name;
 use crate::problem::Problem;
 
@@ -12,12 +12,20 @@ impl MultiNicNetwork {
     pub fn validate(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         check_name(&self.metadata.name, &mut problems);
-        problems.extend(self.spec.addressing().err().unwrap_or_default());
-        plugin(&self.spec.plugin, &mut problems);
-        if let Some(found) = &self.spec.attach_policy {
+        problems.extend(self.spec.validate());
+        problems
+    }
+}
+
+impl NetworkSpec {
+    /// What is wrong with its values; empty: nothing.
+    pub fn validate(&self) -> Vec<Problem> {
+        let mut problems = self.addressing().err().unwrap_or_default();
+        plugin(&self.plugin, &mut problems);
+        if let Some(found) = &self.attach_policy {
             policy(found, &mut problems);
         }
-        for (index, text) in self.spec.master_nets.iter().enumerate() {
+        for (index, text) in self.master_nets.iter().enumerate() {
             let path = format!("spec.masterNets[{index}]");
             match text.parse::<IpNet>() {
                 Err(_) => {
@@ -28,15 +36,15 @@ impl MultiNicNetwork {
                     let message = format!("{net} has bits behind its prefix length");
                     problems.push(Problem::new(path, message, format!("write {}", net.trunc())));
                 }
-                Ok(_) if self.spec.master_nets.iter().take(index).any(|other| other == text) => {
+                Ok(_) if self.master_nets.iter().take(index).any(|other| other == text) => {
                     let message = format!("{text} stands there twice");
                     problems.push(Problem::new(path, message, "leave it out: all NICs in it count anyway"));
                 }
                 Ok(_) => {}
             }
         }
-        if !["", "shared"].contains(&self.spec.allow_uplink.as_str()) {
-            let message = format!("`{}` is not known", self.spec.allow_uplink);
+        if !["", "shared"].contains(&self.allow_uplink.as_str()) {
+            let message = format!("`{}` is not known", self.allow_uplink);
             problems.push(Problem::new("spec.allowUplink", message, "write `shared`, or leave it out"));
         }
         problems
@@ -82,7 +90,7 @@ fn plugin(plugin: &PluginSpec, problems: &mut Vec<Problem>) {
 }
 
 fn policy(policy: &AttachPolicy, problems: &mut Vec<Problem>) {
-    let AttachPolicy { strategy, target, class } = policy;
+    let AttachPolicy { strategy, target, class, manager } = policy;
     if !strategy.is_empty() && !STRATEGIES.contains(&strategy.as_str()) {
         let message = format!("`{strategy}` is not known");
         let path = "spec.attachPolicy.strategy".to_owned();
@@ -96,5 +104,10 @@ fn policy(policy: &AttachPolicy, problems: &mut Vec<Problem>) {
     if !class.is_empty() && strategy != "devClass" {
         let message = format!("class {class} counts only with strategy devClass");
         problems.push(Problem::new("spec.attachPolicy.class", message, "write `strategy: devClass`"));
+    }
+    if !["", "operator", "agent"].contains(&manager.as_str()) {
+        let message = format!("`{manager}` is not known");
+        let path = "spec.attachPolicy.manager".to_owned();
+        problems.push(Problem::unknown(path, &message, manager, &["operator", "agent"]));
     }
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask codegen`: the files that are written by a program, and whether they are up to date.
 
+mod definitions;
 mod kubelet_api;
 mod openapi;
 mod pci_names;
@@ -29,7 +30,8 @@ struct Generated {
 type Generator = fn(&Workspace) -> Result<Vec<Generated>>;
 
 /// Each makes its files from what the workspace holds; one that cannot never hides the others.
-const GENERATORS: [Generator; 3] = [pci_names::generate, kubelet_api::generate, openapi::generate];
+const GENERATORS: [Generator; 4] =
+    [pci_names::generate, kubelet_api::generate, openapi::generate, definitions::generate];
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let workspace = Workspace::load()?;
