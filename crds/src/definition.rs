@@ -59,6 +59,10 @@ fn cleaned(mut definition: Value) -> Value {
             .shift_remove("title")
             .filter(Value::is_object)
             .map(|field| members.insert("title".to_owned(), field));
+        // The server would write empty texts and lists into every object; absent means the same to every reader.
+        if members.get("default").is_some_and(|value| !value.is_number()) {
+            members.shift_remove("default");
+        }
         // Sizes of Rust integers, which Kubernetes does not know.
         if members.get("format").and_then(Value::as_str).is_some_and(|format| format.starts_with("uint")) {
             members.shift_remove("format");

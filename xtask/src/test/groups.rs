@@ -82,6 +82,6 @@ pub(crate) const GROUPS: &[Group] = &[
         limit: 1200,
         control_plane: true,
         twin: false,
-        suites: &[("nodeagent", "vm_kubelet")],
+        suites: &[("nodeagent", "vm_kubelet"), ("crds", "vm_definitions")],
     },
 ];
