@@ -11,6 +11,10 @@ const MOST_THREADS: usize = 8;
 /// Gives each thread's share of the items to `read`, with the place where the share begins; what was read comes
 /// in the items' order.
 pub(crate) fn shared<T: Sync, R: Send>(items: &[T], read: impl Fn(usize, &[T]) -> Vec<R> + Sync) -> Vec<R> {
+    // What this machine has is read from a dozen files each time: not for what one thread does anyway.
+    if items.len() <= LEAST {
+        return read(0, items);
+    }
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
     let share = items.len().div_ceil(threads).max(LEAST);
     let (read, (first, rest)) = (&read, items.split_at(share.min(items.len())));

@@ -20,7 +20,7 @@ use super::diff::differences;
 use super::events::SharedLog;
 use super::published::Published;
 use super::reprobe::{Clock, report};
-use super::settle::{Listeners, Settle};
+use super::settle::{PodChanges, Settle};
 use crate::cli::Machine;
 use crate::health::Health;
 use crate::memory::Memory;
@@ -162,7 +162,7 @@ struct Worker {
     inbox: Receiver<Request>,
     clock: Clock,
     settle: Settle,
-    listeners: Listeners,
+    pods: PodChanges,
     memory: Memory,
     remembered: Vec<RememberedProtection>,
     /// The agent's own warnings with what each is about.
@@ -209,7 +209,7 @@ impl Worker {
             "the machine has been read"
         );
         let clock = Clock::new(reprobe.filter(|_| watcher.is_some()));
-        let (own, settle, listeners) = (Vec::new(), Settle::default(), Listeners::default());
+        let (own, settle, pods) = (Vec::new(), Settle::default(), PodChanges::default());
         let mut worker = Self {
             probe,
             watcher,
@@ -217,7 +217,7 @@ impl Worker {
             inbox,
             clock,
             settle,
-            listeners,
+            pods,
             memory,
             remembered,
             own,
@@ -240,7 +240,7 @@ impl Worker {
                 return;
             }
             match woken {
-                Woken::Changes(changes) if self.listeners.can_wait(&changes, begun) => {}
+                Woken::Changes(changes) if self.pods.can_wait(&changes, begun) => {}
                 Woken::Changes(changes) => {
                     if changes.contains(&Change::Everything) {
                         self.metrics.overruns.inc();
@@ -257,7 +257,7 @@ impl Worker {
                     }
                     // The safety net must not find what was told and is only put off.
                     let is_due = self.clock.is_due(begun);
-                    if self.listeners.take_due(begun) || (is_due && self.listeners.take()) {
+                    if self.pods.take_due(begun) || (is_due && self.pods.take()) {
                         self.read(EventCause::Notification, begun);
                     }
                     if is_due {
@@ -270,10 +270,8 @@ impl Worker {
 
     fn wait(&mut self) -> Woken {
         let now = Instant::now();
-        let left = [self.clock.left(now), self.settle.left(now), self.listeners.left(now)]
-            .into_iter()
-            .flatten()
-            .min();
+        let left =
+            [self.clock.left(now), self.settle.left(now), self.pods.left(now)].into_iter().flatten().min();
         let waited = match &mut self.watcher {
             Some(watcher) => watcher.wait(left, Some(self.woken.as_fd())),
             None => wait_for(&self.woken, None).map(|()| Vec::new()),

@@ -56,21 +56,21 @@ impl Pending {
 }
 
 /// When to read again because of pods: each first macvlan of a NIC and each last one is told as a change of the NIC,
-/// though it is the same as before but for a counter. Where pods come and go all the time, that is one reading a second
-/// instead of one for each pod, with its questions to the NIC's driver in the middle of the next pod's attach.
+/// though it is the same as before but for a counter, and each pod mounts and unmounts. Where pods come and go all the
+/// time, that is one reading a second instead of some for each pod in the middle of the next one's attach.
 #[derive(Debug, Default)]
-pub(super) struct Listeners {
+pub(super) struct PodChanges {
     due: Option<Instant>,
 }
 
 /// Between the first such change and the reading.
-const LISTENERS: Duration = Duration::from_secs(1);
+const PODS: Duration = Duration::from_secs(1);
 
-impl Listeners {
+impl PodChanges {
     /// Takes what the kernel told; `true` when that is all it is, and can wait.
     pub(super) fn can_wait(&mut self, changes: &[Change], now: Instant) -> bool {
-        let only = changes.iter().all(|change| matches!(change, Change::Listeners { .. }));
-        self.due = only.then(|| self.due.unwrap_or(now + LISTENERS));
+        let only = changes.iter().all(|change| matches!(change, Change::Listeners { .. } | Change::Mounts));
+        self.due = only.then(|| self.due.unwrap_or(now + PODS));
         only
     }
 
@@ -92,7 +92,7 @@ impl Listeners {
 
 #[cfg(test)]
 mod tests {
-    use super::{Listeners, Settle};
+    use super::{PodChanges, Settle};
     use hwprobe::Change;
     use std::time::{Duration, Instant};
 
@@ -145,19 +145,17 @@ mod tests {
 
     #[test]
     fn pods_that_come_and_go_cost_one_reading_a_second_and_anything_else_comes_at_once() {
-        let (mut listeners, start) = (Listeners::default(), Instant::now());
+        let (mut pods, start) = (PodChanges::default(), Instant::now());
         let at = |millis| start + Duration::from_millis(millis);
-        let pod = [Change::Listeners { index: 3 }];
+        let pod = [Change::Listeners { index: 3 }, Change::Mounts];
 
-        let waits = (0..30).filter(|tenth| listeners.can_wait(&pod, at(tenth * 100))).count();
+        let waits = (0..30).filter(|tenth| pods.can_wait(&pod, at(tenth * 100))).count();
         assert_eq!(waits, 30);
-        assert_eq!(listeners.left(at(400)), Some(Duration::from_millis(600)));
-        assert!(
-            !listeners.take_due(at(999)) && listeners.take_due(at(1000)) && !listeners.take_due(at(1001))
-        );
+        assert_eq!(pods.left(at(400)), Some(Duration::from_millis(600)));
+        assert!(!pods.take_due(at(999)) && pods.take_due(at(1000)) && !pods.take_due(at(1001)));
 
-        assert!(listeners.can_wait(&pod, at(2000)));
-        assert!(!listeners.can_wait(&[pod[0].clone(), Change::DefaultRoute], at(2100)));
-        assert_eq!(listeners.left(at(2200)), None, "that reading has seen it all");
+        assert!(pods.can_wait(&pod, at(2000)));
+        assert!(!pods.can_wait(&[pod[0].clone(), Change::DefaultRoute], at(2100)));
+        assert_eq!(pods.left(at(2200)), None, "that reading has seen it all");
     }
 }
