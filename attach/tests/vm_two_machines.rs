@@ -154,7 +154,6 @@ fn ask_and_listen(engine: &Engine, before: &[Value]) {
     }
     drop(ears);
     take_back(engine, members, before);
-    println!("heard apart {apart:?}, together {together:?}");
 }
 
 fn answer_and_send(engine: &Engine, before: &[Value]) {

@@ -27,8 +27,9 @@ pub(crate) struct Facts {
 /// Idle route sockets that the agent keeps, and a few of its clients.
 const DESCRIPTORS: usize = 16 + 8;
 
-/// Threads that a runtime may start when it is asked something.
-const THREADS: usize = 4;
+/// Threads that wait for CNI calls (`WAITING` in `cni_server.rs`), all but the one that waits from the start, and those
+/// that a runtime may start when it is asked something.
+const THREADS: usize = 7 + 4;
 
 /// Growth of memory that is no leak, kB: pools of the allocator for hundreds of threads at once.
 const RESIDENT: u64 = 24 * 1024;
