@@ -12,7 +12,7 @@ use crate::desired::{DesiredPf, EswitchMode, VfDriver};
 use crate::driver::Binder;
 use crate::holders::{self, Claims, Holder};
 use crate::pf::{self, ObservedPf};
-use crate::plan::{Action, Disturbs, Plan, plan, shared};
+use crate::plan::{Action, Disturbs, Plan, PlanProblem, plan, shared};
 use crate::{PfChange, PfLocks, Roots, SriovError, Stuck, Works, host_units};
 
 /// How long things may take. The defaults are generous: firmware is slow, and a deadline that is missed stops a PF.
@@ -159,7 +159,8 @@ impl PfControl {
                 },
             }
         }
-        if run.applied.plan.blocked.is_empty() && run.applied.plan.problems.is_empty() {
+        let same = run.applied.plan.blocked.is_empty() && run.applied.plan.problems.is_empty();
+        if same && run.pf.manager.is_none() {
             // Also for VFs that somebody else made or removed.
             let told = run.tell_host(desired.count);
             run.applied.notes.extend(told.err().map(|error| error.sentence()));
@@ -239,10 +240,18 @@ impl Run<'_> {
         }
     }
 
+    /// Looks again. Whoever took the PF over meanwhile has it.
     fn refresh(&mut self) -> Result<(), SriovError> {
         self.pf = self.control.look(&self.pf.key, self.claims)?;
         self.seen = Instant::now();
-        Ok(())
+        match &self.pf.manager {
+            Some(manager) => {
+                let what = "the rest of the change was not made".to_owned();
+                let problem = PlanProblem::External { what, managed_by: manager.to_string() };
+                Err(SriovError::Plan { pf: self.pf.key.clone(), problem })
+            }
+            None => Ok(()),
+        }
     }
 
     fn make_vfs(&mut self, count: u16) -> Result<(), SriovError> {

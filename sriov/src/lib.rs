@@ -13,6 +13,7 @@ pub mod driver;
 mod error;
 mod holders;
 mod host_units;
+mod manager;
 mod pf;
 mod pf_lock;
 mod plan;
@@ -28,6 +29,7 @@ pub use desired::{DesiredPf, EswitchMode, LinkType, UnknownWord, VfDriver, VfGro
 pub use error::SriovError;
 pub use holders::{Claim, Claims, Holder, HolderKind, NoClaims};
 pub use host_units::HostUnitError;
+pub use manager::Manager;
 pub use pf::{ObservedPf, ObservedVf, from_inventory};
 pub use pf_lock::{Changing, PfChange, PfLocks, PfUse};
 pub use plan::{Action, Blocked, Disturbs, Plan, PlanProblem, Step, plan};

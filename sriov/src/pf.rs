@@ -13,7 +13,7 @@ use hwprobe::{
 
 use crate::desired::{EswitchMode, LinkType};
 use crate::holders::{self, Holder, HolderKind};
-use crate::{Roots, SriovError, Works, vfio};
+use crate::{Manager, Roots, SriovError, Works, manager, vfio};
 
 /// `ARPHRD_INFINIBAND` of linux/if_arp.h.
 const ARPHRD_INFINIBAND: u16 = 32;
@@ -74,6 +74,8 @@ pub struct ObservedPf {
     pub rdma: bool,
     /// What of the node it carries, in words; absent: nothing.
     pub protected: Option<String>,
+    /// Another program that manages it, so that nothing of it is changed here.
+    pub manager: Option<Manager>,
     /// Who holds the PF itself, or a representor of its VFs.
     pub holders: Vec<Holder>,
     /// Its VFs, by index.
@@ -136,6 +138,7 @@ impl ObservedPf {
             iommu_group: None,
             rdma: false,
             protected: None,
+            manager: None,
             holders: Vec::new(),
             vfs: Vec::new(),
             key,
@@ -184,8 +187,8 @@ pub(crate) fn observe(roots: &Roots, works: &Works) -> Result<Vec<ObservedPf>, S
     Ok(pfs)
 }
 
-/// Every PF of an inventory. `roots` is asked for what an inventory does not have: the members of IOMMU groups and
-/// sriov-cni's files. For whom VFs are reserved is not read: see [`read_reservations`].
+/// Every PF of an inventory. `roots` is asked for what an inventory does not have: the members of IOMMU groups,
+/// and the files of sriov-cni and the SR-IOV operator. For whom VFs are reserved is not read: see [`read_reservations`].
 pub fn from_inventory(inventory: &Inventory, roots: &Roots) -> Vec<ObservedPf> {
     let mut pfs: Vec<ObservedPf> = Vec::new();
     for nic in &inventory.nics {
@@ -230,6 +233,7 @@ fn of_nic(nic: &Nic, bus: &hwprobe::Bus, inventory: &Inventory, roots: &Roots) -
         pf.eswitch = sriov.eswitch.as_ref().and_then(|eswitch| eswitch.mode.parse().ok());
     }
     pf.autoprobe_owed = crate::count::autoprobe_owed(roots, &pf.key);
+    pf.manager = manager::of(roots, &pf.key);
     pf.iommu_group = nic.iommu_group;
     pf.rdma = !nic.rdma.is_empty();
     pf.protected = nic.protected.as_ref().map(|protection| protection.path.join(", ")).map(|path| {

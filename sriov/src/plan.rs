@@ -9,6 +9,7 @@ use hwprobe::{Driver, SriovZeroReason};
 
 use crate::desired::{DesiredPf, EswitchMode, LinkType, VfDriver, VfGroup};
 use crate::holders::{Holder, listed};
+use crate::manager::Manager;
 use crate::pf::{ObservedPf, ObservedVf};
 
 /// How a PF becomes what it should be.
@@ -218,6 +219,31 @@ impl PlanProblem {
 
 /// The plan for a PF. Who holds what is in `pf`.
 pub fn plan(pf: &ObservedPf, desired: &DesiredPf) -> Plan {
+    let plan = ours(pf, desired);
+    match &pf.manager {
+        Some(manager) => theirs(plan, manager),
+        None => plan,
+    }
+}
+
+/// What would be done, if the PF had no other manager: told, not done (TRAPS V5).
+fn theirs(mut plan: Plan, manager: &Manager) -> Plan {
+    let steps = plan.steps.drain(..).map(|step| step.action);
+    let actions = steps.chain(plan.blocked.drain(..).map(|blocked| blocked.action));
+    // Drivers are kept off only for the other steps.
+    let told: Vec<String> = actions
+        .filter(|action| !matches!(action, Action::SetAutoprobe(_)))
+        .map(|action| action.to_string())
+        .collect();
+    if !told.is_empty() {
+        let what = format!("it is not as wanted ({})", told.join(", "));
+        plan.problems.push(PlanProblem::External { what, managed_by: manager.to_string() });
+    }
+    plan
+}
+
+/// The plan for a PF that nobody else manages, but perhaps one that the policies say so of.
+fn ours(pf: &ObservedPf, desired: &DesiredPf) -> Plan {
     let mut plan = Plan { pf: pf.key.clone(), notes: desired.notes.clone(), ..Plan::default() };
     plan.problems = impossible(pf, desired);
     if let Some(managed_by) = &desired.managed_by {

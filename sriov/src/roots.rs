@@ -14,6 +14,8 @@ pub struct Roots {
     pub run: PathBuf,
     /// sriov-cni's state: `/var/lib/cni/sriov`.
     pub cni_state: PathBuf,
+    /// What the SR-IOV operator's daemon keeps on the node: `/etc/sriov-operator`.
+    pub operator_state: PathBuf,
 }
 
 impl Default for Roots {
@@ -23,6 +25,7 @@ impl Default for Roots {
             dev: PathBuf::from("/dev"),
             run: PathBuf::from("/run"),
             cni_state: PathBuf::from("/var/lib/cni/sriov"),
+            operator_state: PathBuf::from("/etc/sriov-operator"),
         }
     }
 }
@@ -35,6 +38,7 @@ impl Roots {
             dev: root.join("dev"),
             run: root.join("run"),
             cni_state: root.join("var/lib/cni/sriov"),
+            operator_state: root.join("etc/sriov-operator"),
         }
     }
 }

@@ -479,6 +479,34 @@ fn a_pf_that_somebody_else_manages_is_only_looked_at() {
     assert_eq!(count(PF), "0");
 }
 
+#[test]
+#[ignore = "needs the lab VM"]
+fn a_pf_that_the_operators_daemon_left_its_file_for_is_not_written_to() {
+    let lab = Lab::new();
+    let file = Path::new("/etc/sriov-operator/pci").join(PF);
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, r#"{"numVfs":2,"vfGroups":[{"policyName":"nets","vfRange":"0-1"}]}"#).unwrap();
+    fs::write(device(PF, "sriov_numvfs"), "2").unwrap();
+
+    let more = lab.apply(PF, &vfs(4));
+    let none = lab.apply(PF, &vfs(0));
+    let same = lab.apply(PF, &vfs(2));
+    let marked = Path::new("/run/udev/rules.d/10-multi-nic.rules").exists();
+    let kept = count(PF);
+    fs::remove_file(&file).unwrap();
+    let ours = lab.apply(PF, &vfs(1));
+
+    for (refused, said) in [(&more, "from 0 to 4"), (&none, "from 2 to 0")] {
+        assert_eq!(refused.done.len(), 0, "{refused:?}");
+        let text = refused.plan.problems[0].to_string();
+        assert!(text.contains(said) && text.contains("sriov-network-operator"), "{text}");
+    }
+    assert!(same.is_complete() && same.done.is_empty(), "{same:?}");
+    assert_eq!((kept.as_str(), marked), ("2", false));
+    assert!(ours.is_complete(), "{ours:?}");
+    assert_eq!(count(PF), "1");
+}
+
 /// A udev of our own: the machine has none.
 struct Udev(std::process::Child);
 

@@ -249,6 +249,32 @@ fn an_uplink_is_changed_when_that_is_allowed() {
     assert_eq!(plan(&pf, &DesiredPf { on_uplink: true, ..wants(1) }).steps.len(), 1);
 }
 
+#[test]
+fn a_pf_of_the_operator_is_read_only_and_what_differs_is_told_with_the_managers_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let roots = crate::Roots::below(folder.path());
+    std::fs::create_dir_all(roots.operator_state.join("pci")).unwrap();
+    let file = roots.operator_state.join("pci/0000:01:00.0");
+    std::fs::write(&file, r#"{"numVfs":2,"vfGroups":[{"policyName":"nets"}]}"#).unwrap();
+    let mut pf = igb(2);
+    pf.manager = crate::manager::of(&roots, &pf.key);
+    let vfio = DesiredPf { groups: vec![group(0..=0, VfDriver::vfio())], ..wants(2) };
+    pf.vfs[1].holders = vec![holder(1)];
+
+    assert!(plan(&pf, &wants(2)).is_empty());
+    for (wanted, said) in [(wants(4), "set the number of VFs from 2 to 4"), (vfio, "bind VF 0 to vfio-pci")] {
+        let plan = plan(&pf, &wanted);
+
+        assert_eq!((plan.steps.len(), plan.blocked.len(), plan.problems.len()), (0, 0, 1), "{plan:?}");
+        let text = plan.problems[0].to_string();
+        let begin = format!(
+            "it is not as wanted ({said}); nothing is changed because sriov-network-operator manages it for its \
+             policy nets"
+        );
+        assert!(text.starts_with(&begin) && text.contains("0000:01:00.0 if the operator is gone"), "{text}");
+    }
+}
+
 fn any_driver() -> impl Strategy<Value = VfDriver> {
     prop_oneof![Just(VfDriver::Own), Just(VfDriver::vfio())]
 }
@@ -309,6 +335,24 @@ proptest! {
         prop_assert_eq!(&second.steps, &[], "first {:?}", first);
         prop_assert_eq!(second.blocked, first.blocked);
         prop_assert!(second.problems.is_empty(), "{:?}", second.problems);
+    }
+
+    #[test]
+    fn nothing_is_done_to_a_pf_that_another_manages(pf in any_pf(), wanted in any_desired()) {
+        let drift = !plan(&pf, &wanted).is_empty();
+        let mut pf = pf;
+        pf.manager = Some(Manager {
+            file: "/etc/sriov-operator/pci/0000:01:00.0".into(),
+            count: None,
+            external: false,
+            policies: Vec::new(),
+        });
+
+        let plan = plan(&pf, &wanted);
+
+        prop_assert_eq!((plan.steps.len(), plan.blocked.len()), (0, 0));
+        // Drivers that are kept off are the operator's affair, too.
+        prop_assert!(drift || plan.problems.is_empty(), "{:?}", plan.problems);
     }
 
     #[test]
