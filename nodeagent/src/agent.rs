@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use attach::SriovParts;
 use hwprobe::ProbeSettings;
 use openapi::StoreState;
 use store::{Identity, Lock, LockError, Store, StoreError};
@@ -12,7 +13,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use crate::attaching::Attaching;
 use crate::cli::Machine;
 use crate::clock::rfc3339;
-use crate::config::Config;
+use crate::config::{Config, pf_policies};
 use crate::current_networks::Current;
 use crate::device_plugin::{self, PluginParts};
 use crate::health::Health;
@@ -23,6 +24,7 @@ use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::rest::{RestState, Shared, router};
 use crate::serve::Server;
+use crate::sriov::{PfParts, PfTask};
 use crate::standalone::{PlannerParts, Standalone, StandaloneParts};
 use crate::{logging, systemd};
 
@@ -100,7 +102,30 @@ pub fn run(config: Config) -> Result<(), AgentError> {
     .inspect_err(|error| tracing::error!(%error, "changes of networks are not noticed"))
     .ok();
     let history = History::new(Arc::clone(&log), Arc::clone(&metrics), newest.subscribe());
-    let attaching = Attaching::start(&config, store, &newest.subscribe(), &networks, history);
+    let functions = SriovParts::default();
+    let attaching =
+        Attaching::start(&config, store.clone(), &newest.subscribe(), &networks, history, functions.clone());
+    // After what attaching repairs: a VF that a crash left half given is no drift.
+    let pfs = (config.machine == Machine::Live)
+        .then(|| {
+            let (configured, reports) = pf_policies(&settings.sriov);
+            PfTask::start(PfParts {
+                configured,
+                reports,
+                networks: networks.clone(),
+                newest: newest.subscribe(),
+                store,
+                calls: attaching.as_ref().map(Attaching::calls),
+                roots: functions.roots,
+                locks: functions.locks,
+                works: functions.works,
+                log: Arc::clone(&log),
+                metrics: Arc::clone(&metrics),
+            })
+            .inspect_err(|error| tracing::error!(%error, "nothing is done to PFs"))
+            .ok()
+        })
+        .flatten();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_stack_size(1024 * 1024)
@@ -114,6 +139,9 @@ pub fn run(config: Config) -> Result<(), AgentError> {
     if let Some(attaching) = &attaching {
         runtime.spawn(attaching.look_at_nics(newest.subscribe()));
     }
+    if let Some(pfs) = &pfs {
+        runtime.spawn(pfs.follow(newest.subscribe(), &networks));
+    }
     if config.machine == Machine::Live {
         let calls = attaching.as_ref().map(Attaching::calls);
         let _in_runtime = runtime.enter();
@@ -122,6 +150,7 @@ pub fn run(config: Config) -> Result<(), AgentError> {
             newest: newest.subscribe(),
             cache: cache.handle.clone(),
             metrics: Arc::clone(&metrics),
+            pfs_settled: pfs.as_ref().map(PfTask::settled),
             attached: Box::new(move || {
                 let all = calls.as_ref().map_or_else(Vec::new, |calls| calls.engine().attachments());
                 all.iter().flat_map(|one| one.links.iter().map(|link| link.nic.clone())).collect()
@@ -145,6 +174,7 @@ pub fn run(config: Config) -> Result<(), AgentError> {
         closing: closing.clone(),
         networks: networks.clone(),
         calls: attaching.as_ref().map(Attaching::calls),
+        pfs: pfs.as_ref().map(PfTask::handle),
         config_dir: config.config_dir.clone(),
         legacy_api: config.legacy_api,
     };
@@ -161,6 +191,9 @@ pub fn run(config: Config) -> Result<(), AgentError> {
     let served = runtime.block_on(serve(&config, server, close, ended));
     // Connections that did not end in time are cut off here.
     runtime.shutdown_timeout(Duration::from_millis(200));
+    if let Some(pfs) = pfs {
+        pfs.stop();
+    }
     if let Some(attaching) = attaching {
         attaching.stop();
     }

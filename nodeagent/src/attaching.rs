@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use attach::{Engine, Parts};
+use attach::{Engine, Parts, SriovParts};
 use store::{Identity, Store};
 
 use crate::calls::Calls;
@@ -35,6 +35,7 @@ impl Attaching {
         newest: &Newest,
         networks: &Current,
         history: History,
+        sriov: SriovParts,
     ) -> Option<Self> {
         if config.machine != Machine::Live {
             return None;
@@ -54,7 +55,7 @@ impl Attaching {
             networks: Box::new(move || networks.get()),
             tell: Box::new(move |event| history.take(event)),
             permits: u32::try_from(processors * 2).unwrap_or(u32::MAX),
-            sriov: attach::SriovParts::default(),
+            sriov,
         };
         match Self::begin(config, parts, metrics) {
             Ok(attaching) => Some(attaching),

@@ -4,6 +4,7 @@ mod default_file;
 mod device_plugin;
 mod reading;
 mod settings;
+mod sriov;
 
 pub use default_file::default_file;
 pub use device_plugin::{DevicePlugin, DevicePool, DeviceUse, LinkType, PoolKind, Ranged, Selector};
@@ -12,6 +13,8 @@ pub use reading::ConfigError;
 pub(crate) use reading::parse;
 use reading::read;
 pub use settings::{DeviceClass, Limits, LogFormat, LogLevel, PciId, ReprobeInterval, Settings};
+pub use sriov::PfPolicySettings;
+pub(crate) use sriov::policies as pf_policies;
 
 use std::path::PathBuf;
 

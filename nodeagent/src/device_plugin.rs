@@ -48,6 +48,8 @@ pub(crate) struct PluginParts<'a> {
     pub(crate) newest: Newest,
     pub(crate) cache: CacheHandle,
     pub(crate) metrics: Arc<Metrics>,
+    /// Turns true when PFs have been changed as far as they could be; absent when nothing is done to them.
+    pub(crate) pfs_settled: Option<watch::Receiver<bool>>,
     /// NICs that attachments use.
     pub(crate) attached: Box<dyn Fn() -> BTreeSet<NicId> + Send>,
 }
@@ -55,7 +57,7 @@ pub(crate) struct PluginParts<'a> {
 /// Begins to follow the kubelet, and to offer it the pools when that is asked for. Must be called in a runtime, which
 /// ends it all. Without a kubelet's folder and without pools, nothing is begun.
 pub(crate) fn start(parts: PluginParts<'_>) {
-    let PluginParts { settings, newest, cache, metrics, attached } = parts;
+    let PluginParts { settings, newest, cache, metrics, pfs_settled, attached } = parts;
     let plugin = &settings.device_plugin;
     if !plugin.enabled && !plugin.kubelet_dir.join("device-plugins").is_dir() {
         return;
@@ -79,7 +81,8 @@ pub(crate) fn start(parts: PluginParts<'_>) {
     for served in &served {
         let (state, _) = watch::channel(endpoint::State::default());
         let (served, kubelet, cache) = (Arc::clone(served), plugin.kubelet_dir.clone(), cache.clone());
-        tokio::spawn(Endpoint { served, kubelet, folder: folder.clone(), cache, state }.live());
+        let (folder, pfs_settled) = (folder.clone(), pfs_settled.clone());
+        tokio::spawn(Endpoint { served, kubelet, folder, cache, pfs_settled, state }.live());
     }
     let seconds = |count: u32| Duration::from_secs(u64::from(count));
     let patience = Patience {

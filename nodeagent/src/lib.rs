@@ -39,6 +39,7 @@ mod podresources;
 mod rest;
 mod running;
 mod serve;
+mod sriov;
 mod standalone;
 mod systemd;
 
@@ -46,7 +47,7 @@ pub use agent::{AgentError, run};
 pub use cli::{Cli, Command, Machine};
 pub use config::{
     Config, ConfigError, DeviceClass, DevicePlugin, DevicePool, DeviceUse, Limits, LinkType, LogFormat,
-    LogLevel, PciId, PoolKind, Ranged, ReprobeInterval, Selector, Settings, default_file,
+    LogLevel, PciId, PfPolicySettings, PoolKind, Ranged, ReprobeInterval, Selector, Settings, default_file,
 };
 pub use inventory::cache::CacheError;
 pub use rest::openapi_document;

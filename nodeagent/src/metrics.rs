@@ -1,6 +1,7 @@
 //! Metrics: counters that live, and gauges that are made from the inventory when somebody asks.
 
 mod devices;
+mod pfs;
 mod pods;
 
 use std::sync::atomic::AtomicI64;
@@ -37,6 +38,7 @@ pub(crate) struct Metrics {
     pub(crate) overruns: Counter,
     pods: pods::PodMetrics,
     devices: devices::DeviceMetrics,
+    pfs: pfs::PfMetrics,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -88,6 +90,7 @@ impl Metrics {
             overruns: Counter::default(),
             pods: pods::PodMetrics::new(),
             devices: devices::DeviceMetrics::default(),
+            pfs: pfs::PfMetrics::new(),
         }
     }
 
@@ -139,6 +142,7 @@ impl Metrics {
         );
         self.pods.register(&mut registry);
         self.devices.register(&mut registry);
+        self.pfs.register(&mut registry);
         held.register(&mut registry);
         if let Some(published) = published {
             inventory(&mut registry, published);

@@ -17,6 +17,8 @@ mod nic_filter;
 mod nics;
 mod overview;
 mod pages;
+mod pf_changes;
+mod pfs;
 mod probes;
 mod problem;
 mod query;
@@ -63,6 +65,9 @@ fn routes() -> OpenApiRouter<RestState> {
         .routes(routes!(nics::show))
         .routes(routes!(nics::vfs))
         .routes(routes!(overview::sriov))
+        .routes(routes!(pfs::list))
+        .routes(routes!(pfs::show, pf_changes::want, pf_changes::forget))
+        .routes(routes!(pfs::vfs))
         .routes(routes!(overview::topology))
         .routes(routes!(classes::list))
         .routes(routes!(overview::warnings))
@@ -107,6 +112,9 @@ const PATHS: &[&str] = &[
     "/v1/node",
     "/v1/select",
     "/v1/sriov",
+    "/v1/sriov/pfs",
+    "/v1/sriov/pfs/{id}",
+    "/v1/sriov/pfs/{id}/vfs",
     "/v1/topology",
     "/v1/warnings",
 ];
@@ -154,6 +162,7 @@ async fn wrong_method(path: Option<MatchedPath>, uri: Uri, method: axum::http::M
         Some("/v1/select") => &["POST"],
         Some("/v1/attachments") => &["GET", "HEAD", "POST"],
         Some("/v1/attachments/{network}/{container}/{ifname}") => &["GET", "HEAD", "DELETE"],
+        Some("/v1/sriov/pfs/{id}") => &["GET", "HEAD", "POST", "DELETE"],
         Some(path) if legacy::PATHS.contains(&path) => &["POST"],
         _ => &["GET", "HEAD"],
     };

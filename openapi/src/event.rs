@@ -32,7 +32,8 @@ pub struct Event {
     /// The GPU it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<PciAddress>,
-    /// What is different now, on `nic.changed`, `gpu.changed`, `node.changed` and `attachment.mtu`.
+    /// What is different now, on `nic.changed`, `gpu.changed`, `node.changed`, `attachment.mtu` and
+    /// `sriov.changed`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<FieldChange>,
     /// The warning, on `warning.raised` and `warning.cleared`.
@@ -50,7 +51,7 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FieldChange {
-    /// JSON pointer (RFC 6901) into the NIC, GPU, node or attachment, like `/link/operState`.
+    /// JSON pointer (RFC 6901) into the NIC, GPU, node, attachment or PF, like `/link/operState`.
     pub path: String,
     /// The value before; absent when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,6 +110,9 @@ pub enum EventType {
     /// A network had no address left for a pod. Told once, until one is given back.
     #[serde(rename = "addresses.full")]
     AddressesFull,
+    /// A PF is nearer to, or farther from, what is wanted of it: `changes` says how.
+    #[serde(rename = "sriov.changed")]
+    SriovChanged,
     /// You missed too much: read everything again.
     #[serde(rename = "reset")]
     Reset,
@@ -116,7 +120,7 @@ pub enum EventType {
 
 impl EventType {
     /// Every type.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::NicAdded,
         Self::NicRemoved,
         Self::NicChanged,
@@ -132,6 +136,7 @@ impl EventType {
         Self::AttachmentLost,
         Self::AttachmentMtu,
         Self::AddressesFull,
+        Self::SriovChanged,
         Self::Reset,
     ];
 
@@ -153,6 +158,7 @@ impl EventType {
             Self::AttachmentLost => "attachment.lost",
             Self::AttachmentMtu => "attachment.mtu",
             Self::AddressesFull => "addresses.full",
+            Self::SriovChanged => "sriov.changed",
             Self::Reset => "reset",
         }
     }

@@ -23,6 +23,7 @@ mod health;
 mod network;
 mod nic_list;
 mod node_view;
+mod pf;
 mod problem;
 mod selection;
 mod sriov_summary;
@@ -43,6 +44,10 @@ pub use network::{
 };
 pub use nic_list::{NicList, VfList, WarningList};
 pub use node_view::{Agent, NodeCounts, NodeView};
+pub use pf::{
+    Pf, PfBlocked, PfDesired, PfDeviceType, PfEswitchMode, PfLinkType, PfList, PfObserved, PfPlan, PfState,
+    PfStep, PfVf, PfVfGroup, PfVfList, StuckWrite, VfState,
+};
 pub use problem::{PROBLEM_MEDIA_TYPE, Problem, ProblemCode};
 pub use selection::{ChosenNic, LeftOutNic, SelectAnswer, SelectPlugin, SelectRequest};
 pub use sriov_summary::{SriovPf, SriovSummary, SriovTotals};

@@ -15,7 +15,7 @@ pub struct NetworkList {
     pub reports: Vec<NetworkReport>,
 }
 
-/// Something about a network, or its file, that is not as it was meant.
+/// Something about a network or a policy for PFs, or its file, that is not as it was meant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NetworkReport {
@@ -24,6 +24,9 @@ pub struct NetworkReport {
     /// The network; absent when it cannot be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
+    /// The SriovNetworkNodePolicy, or the policy of `sriov` in agent.yaml; absent when it is about none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
     /// Name of the file in the folder of networks; absent when it is about the folder, or about no file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,

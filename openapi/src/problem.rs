@@ -39,6 +39,9 @@ pub struct Problem {
     /// Ids of the NICs that an ambiguous name fits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<hwprobe::NicId>,
+    /// Who holds what would go away, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holders: Vec<String>,
     /// The CNI error code, when an attach or a detach failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cni_code: Option<u32>,
@@ -84,12 +87,18 @@ pub enum ProblemCode {
     UnknownNetwork,
     /// No attachment has that key.
     UnknownAttachment,
+    /// Nobody gave a desired state of that PF over the API.
+    NoDesiredState,
     /// No NIC or no address is left for it.
     NothingLeft,
+    /// Somebody holds what would go away.
+    Held,
     /// The body is not what the path takes.
     InvalidBody,
     /// The attachment cannot be made as it is described.
     InvalidAttachment,
+    /// The PF cannot be what is wanted.
+    ImpossibleState,
     /// A plugin of somebody else failed.
     PluginFailed,
     /// The agent has a defect; its log says more.
@@ -104,7 +113,7 @@ pub enum ProblemCode {
 
 impl ProblemCode {
     /// Every code, by status.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 29] = [
         Self::MalformedRequest,
         Self::UnknownParameter,
         Self::InvalidValue,
@@ -116,15 +125,18 @@ impl ProblemCode {
         Self::NoSriov,
         Self::UnknownNetwork,
         Self::UnknownAttachment,
+        Self::NoDesiredState,
         Self::MethodNotAllowed,
         Self::Timeout,
         Self::AmbiguousNic,
         Self::NothingLeft,
+        Self::Held,
         Self::BodyTooLarge,
         Self::UriTooLong,
         Self::ForbiddenHost,
         Self::InvalidBody,
         Self::InvalidAttachment,
+        Self::ImpossibleState,
         Self::HeaderTooLarge,
         Self::Internal,
         Self::PluginFailed,
@@ -154,9 +166,12 @@ impl ProblemCode {
             Self::ForbiddenOrigin => "forbidden-origin",
             Self::UnknownNetwork => "unknown-network",
             Self::UnknownAttachment => "unknown-attachment",
+            Self::NoDesiredState => "no-desired-state",
             Self::NothingLeft => "nothing-left",
+            Self::Held => "held",
             Self::InvalidBody => "invalid-body",
             Self::InvalidAttachment => "invalid-attachment",
+            Self::ImpossibleState => "impossible-state",
             Self::PluginFailed => "plugin-failed",
             Self::Internal => "internal",
             Self::TooManyConnections => "too-many-connections",
@@ -174,14 +189,15 @@ impl ProblemCode {
             | Self::UnknownNic
             | Self::NoSriov
             | Self::UnknownNetwork
-            | Self::UnknownAttachment => 404,
+            | Self::UnknownAttachment
+            | Self::NoDesiredState => 404,
             Self::MethodNotAllowed => 405,
             Self::Timeout => 408,
-            Self::AmbiguousNic | Self::NothingLeft => 409,
+            Self::AmbiguousNic | Self::NothingLeft | Self::Held => 409,
             Self::BodyTooLarge => 413,
             Self::UriTooLong => 414,
             Self::ForbiddenHost => 421,
-            Self::InvalidBody | Self::InvalidAttachment => 422,
+            Self::InvalidBody | Self::InvalidAttachment | Self::ImpossibleState => 422,
             Self::HeaderTooLarge => 431,
             Self::Internal => 500,
             Self::PluginFailed => 502,
@@ -210,9 +226,12 @@ impl ProblemCode {
             Self::ForbiddenOrigin => "Web pages may not use this path",
             Self::UnknownNetwork => "There is no such network",
             Self::UnknownAttachment => "There is no such attachment",
+            Self::NoDesiredState => "No desired state was given over the API",
+            Self::Held => "Somebody holds what would go away",
             Self::NothingLeft => "There is no NIC or address left for it",
             Self::InvalidBody => "The body is not what this path takes",
             Self::InvalidAttachment => "The attachment cannot be made as described",
+            Self::ImpossibleState => "The PF cannot be what is wanted",
             Self::PluginFailed => "A plugin failed",
             Self::Internal => "The agent failed",
             Self::TooManyConnections => "Too many connections",
@@ -239,6 +258,7 @@ impl Problem {
             allowed: Vec::new(),
             nearest: Vec::new(),
             candidates: Vec::new(),
+            holders: Vec::new(),
             cni_code: None,
         }
     }

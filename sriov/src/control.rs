@@ -78,6 +78,18 @@ pub struct Applied {
 }
 
 impl Applied {
+    /// A PF that was to be left as it was.
+    pub fn nothing(pf: impl Into<String>) -> Self {
+        Self {
+            pf: pf.into(),
+            plan: Plan::default(),
+            done: Vec::new(),
+            failed: None,
+            vfs: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
     /// Whether the PF is now what it should be.
     pub fn is_complete(&self) -> bool {
         self.failed.is_none()
@@ -136,14 +148,7 @@ impl PfControl {
         let observed = self.look(pf, claims)?;
         let plan = plan(&observed, desired);
         let steps = plan.steps.clone();
-        let applied = Applied {
-            pf: pf.to_owned(),
-            notes: plan.notes.clone(),
-            plan,
-            done: Vec::new(),
-            failed: None,
-            vfs: Vec::new(),
-        };
+        let applied = Applied { notes: plan.notes.clone(), plan, ..Applied::nothing(pf) };
         let mut run =
             Run { control: self, change, claims, pf: observed, seen: Instant::now(), made: false, applied };
         for step in steps {

@@ -75,6 +75,13 @@ impl<F: Fn() -> Vec<Claim>> Claims for F {
     }
 }
 
+impl Holder {
+    /// Who holds `device`, VF `vf` of a PF or the PF itself, and how.
+    pub fn new(vf: Option<u16>, device: impl Into<String>, by: HolderKind, who: impl Into<String>) -> Self {
+        Self { vf, device: device.into(), by, who: who.into() }
+    }
+}
+
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.vf {

@@ -12,7 +12,7 @@ use hwprobe::{
 };
 
 use crate::desired::{EswitchMode, LinkType};
-use crate::holders::{self, Holder, HolderKind};
+use crate::holders::{self, Claim, Holder, HolderKind};
 use crate::{Manager, Roots, SriovError, Works, manager, vfio};
 
 /// `ARPHRD_INFINIBAND` of linux/if_arp.h.
@@ -151,6 +151,12 @@ impl ObservedPf {
             Some(name) => format!("{name} ({})", self.key),
             None => self.key.clone(),
         }
+    }
+
+    /// Adds what somebody claims to what was observed: to the VF, or to the PF itself. Claims of other functions are
+    /// passed over.
+    pub fn add_claims(&mut self, claims: &[Claim]) {
+        holders::claim(self, claims);
     }
 
     /// Everybody who holds one of its VFs.

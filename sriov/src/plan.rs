@@ -212,7 +212,7 @@ pub enum PlanProblem {
 
 impl PlanProblem {
     /// Whether nothing is done because of it.
-    fn stops(&self) -> bool {
+    pub fn stops(&self) -> bool {
         !matches!(self, Self::NoRdma(_) | Self::LinkType { .. } | Self::SharedGroup { .. })
     }
 }

@@ -28,19 +28,22 @@ pub enum Table {
     Debts,
     /// Plans of networks, by network.
     Networks,
+    /// Desired states of PFs that were given over the API, by device.
+    Pfs,
     /// Notes of late DELs that were taken from the folder of notes and are not worked off.
     Notes,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Protected,
         Self::Attachments,
         Self::Addresses,
         Self::Masters,
         Self::Debts,
         Self::Networks,
+        Self::Pfs,
         Self::Notes,
     ];
 
@@ -53,6 +56,7 @@ impl Table {
             Self::Masters => "masters",
             Self::Debts => "debts",
             Self::Networks => "networks",
+            Self::Pfs => "pfs",
             Self::Notes => "notes",
         }
     }

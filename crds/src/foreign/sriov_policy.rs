@@ -149,7 +149,7 @@ const OVS: &[Field] = &[
 ];
 
 /// The fields of the specification; `nodeSelector` is required by the operator, not by a single node.
-const FIELDS: &[Field] = &[
+const FIELDS: [Field; 15] = [
     required("resourceName", Shape::Text),
     optional("nodeSelector", Shape::TextMap),
     required("nicSelector", Shape::Object(NIC_SELECTOR)),
@@ -166,6 +166,15 @@ const FIELDS: &[Field] = &[
     optional("externallyManaged", Shape::Flag),
     optional("bridge", Shape::Object(&[optional("ovs", Shape::Object(OVS))])),
 ];
+
+/// The same for one node: who gives VFs out by no resource needs no name for it, and who selects PFs in another way no
+/// selector.
+const FIELDS_OF_A_NODE: [Field; 15] = {
+    let mut fields = FIELDS;
+    fields[0].required = false;
+    fields[2].required = false;
+    fields
+};
 
 impl SriovNetworkNodePolicy {
     /// Reads an object and checks it: every field must be known, of the right type and of a value that the operator
@@ -201,8 +210,21 @@ impl SriovNetworkNodePolicySpec {
     /// # Errors
     /// Everything that is wrong.
     pub fn read(value: &Value, path: &str) -> Result<Self, Vec<Problem>> {
+        Self::read_fields(value, path, &FIELDS)
+    }
+
+    /// As [`SriovNetworkNodePolicySpec::read`], for the configuration of a single node: `resourceName` and `nicSelector`
+    /// may be absent.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub fn read_of_node(value: &Value, path: &str) -> Result<Self, Vec<Problem>> {
+        Self::read_fields(value, path, &FIELDS_OF_A_NODE)
+    }
+
+    fn read_fields(value: &Value, path: &str, fields: &'static [Field]) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
-        shape::check(value, Shape::Object(FIELDS), path, &mut problems);
+        shape::check(value, Shape::Object(fields), path, &mut problems);
         let words: [(&str, &[&str]); 4] = [
             ("deviceType", &["netdevice", "vfio-pci"]),
             ("linkType", &["eth", "ETH", "ib", "IB"]),
@@ -226,9 +248,16 @@ impl SriovNetworkNodePolicySpec {
         if let Some(members) = value.as_object_mut() {
             members.retain(|name, value| value != "" || !words.iter().any(|(word, _)| word == name));
         }
+        let absent: Vec<String> = ["resourceName", "nicSelector"]
+            .into_iter()
+            .filter(|name| value.get(name).is_none())
+            .map(|name| format!("{path}.{name}"))
+            .collect();
         let spec: Self = serde_json::from_value(value)
             .map_err(|error| vec![Problem::new(path, error.to_string(), "compare it with the samples")])?;
-        let problems = spec.problems(path);
+        let mut problems = spec.problems(path);
+        // What is absent was allowed to be.
+        problems.retain(|problem| !absent.contains(&problem.path));
         if problems.is_empty() { Ok(spec) } else { Err(problems) }
     }
 

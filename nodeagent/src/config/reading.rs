@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use hwprobe::{SpeedClass, SpeedMbps};
 use serde_json::{Map, Value};
 
-use super::device_plugin;
 use super::settings::{DeviceClass, Limits, LogFormat, LogLevel, PciId, ReprobeInterval, Settings};
+use super::{device_plugin, sriov};
 use crate::nearest::nearest;
 
 /// Why the configuration cannot be used.
@@ -41,6 +41,14 @@ pub enum ConfigError {
         place: String,
         /// The nearest known key, or all of them.
         hint: String,
+    },
+    /// A policy for PFs that is not right.
+    #[error("{}: {problems}", file.display())]
+    Policy {
+        /// The file.
+        file: PathBuf,
+        /// Everything that is wrong with it, a line each with the field and the fix.
+        problems: String,
     },
     /// A value that the setting cannot have.
     #[error("{}: `{key}` is {value}; want {allowed}", file.display())]
@@ -136,6 +144,9 @@ pub(crate) fn parse(file: &Path, text: &str) -> Result<Settings, ConfigError> {
     top.one("logFormat", "auto, text, journal or json", &mut settings.log_format, |item| {
         LogFormat::ALL.iter().find(|(name, _)| item == name).map(|(_, format)| *format)
     })?;
+    if let Some(policies) = top.get("sriov") {
+        sriov::read(file, policies, &mut settings.sriov)?;
+    }
     if let Some(section) = top.section("devicePlugin")? {
         let classes = settings.device_classes.keys().map(String::as_str).collect();
         device_plugin::read(section, &classes, &mut settings.device_plugin)?;

@@ -7,6 +7,7 @@ use hwprobe::{SpeedClass, SpeedMbps, SpeedThresholds};
 use serde::{Serialize, Serializer};
 
 use super::device_plugin::DevicePlugin;
+use super::sriov::PfPolicySettings;
 
 /// Every setting of the agent, with its value when the file does not say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -44,6 +45,12 @@ pub struct Settings {
     /// `class` (low, standard or high).
     #[schema(value_type = Object)]
     pub device_classes: BTreeMap<String, DeviceClass>,
+    /// What PFs should be: a list of policies in the words of SriovNetworkNodePolicy's specification (`nicSelector` with
+    /// pfNames like ens1f0#0-3, rootDevices, vendor and deviceID; `numVfs`, `deviceType`, `mtu`, `eSwitchMode`,
+    /// `priority` and so on), each with `name`, `deviceClass` and `onUplink` beside them. PFs that no policy names are
+    /// left as they are.
+    #[schema(value_type = Vec<Object>)]
+    pub sriov: Vec<PfPolicySettings>,
     /// Seconds between two full readings of the machine, 10 to 604800, or `off`. Changes are noticed
     /// through the kernel's notifications at once; this is only a safety net, and what it finds is logged.
     #[serde(serialize_with = "interval")]
@@ -73,6 +80,7 @@ impl Default for Settings {
             api_servers: Vec::new(),
             node_addresses: Vec::new(),
             device_classes: BTreeMap::new(),
+            sriov: Vec::new(),
             reprobe_interval: ReprobeInterval::Seconds(600),
             log_level: LogLevel::Info,
             log_format: LogFormat::Auto,

@@ -46,6 +46,18 @@ apiServers: [192.0.2.1]
 nodeAddresses: ["2001:db8::1"]
 deviceClasses:
   rails: { ids: ["15b3:1021", "8086"], minSpeed: 100G, class: high }
+sriov:
+  - name: rails
+    deviceClass: rails
+    onUplink: true
+    nicSelector: { pfNames: ["ens1f0#0-3"] }
+    numVfs: 8
+    deviceType: vfio-pci
+    mtu: 9000
+    priority: 5
+    eSwitchMode: legacy
+    resourceName: rails
+  - { nicSelector: { rootDevices: ["0000:3b:00.0"] }, numVfs: 0 }
 reprobeInterval: off
 logLevel: debug
 logFormat: json
@@ -116,6 +128,13 @@ fn unknown_keys_and_wrong_values_are_named() {
         "devicePlugin: { pools: [{ name: a, selectors: [{ pfName: [x] }] }] }",
         "devicePlugin: { pools: [{ name: a, selectors: { pfNames: [\"x#3-1\"] } }] }",
         "devicePlugin: { pools: [{ name: a, selectors: { deviceClasses: [x] } }] }",
+        "sriov: 4",
+        "sriov: [4]",
+        "sriov: [{ numVfs: 4 }]",
+        "sriov: [{ deviceClass: high, numVfs: 4, numVf: 3 }]",
+        "sriov: [{ nicSelector: { pfName: eth1 }, numVfs: '4', onUplink: perhaps, deviceType: vfio }]",
+        "sriov: [{ nicSelector: { pfNames: ['eth1#3'] }, numVfs: 4 }]",
+        "sriov: [{ name: a, deviceClass: x, numVfs: 4 }, { name: a, deviceClass: x, numVfs: 4 }]",
     ];
     let refusals: Vec<String> = texts.iter().map(|text| format!("{text:?}\n    {}", refusal(text))).collect();
 

@@ -124,6 +124,34 @@ impl EventLog {
         self.newest.send_replace(newest);
     }
 
+    /// Appends what happened to a PF on its way to what is wanted of it, and wakes every stream.
+    pub(crate) fn publish_pf(
+        &self,
+        pf: &sriov::ObservedPf,
+        changes: Vec<FieldChange>,
+        (cause, generation): (EventCause, u64),
+    ) {
+        let mut ring = self.ring();
+        let event = Event {
+            id: EventId::new(&self.epoch, ring.newest + 1),
+            kind: EventType::SriovChanged,
+            time: rfc3339(SystemTime::now()),
+            generation,
+            cause,
+            nic: Some(pf.nic.clone()),
+            name: pf.name.clone(),
+            gpu: None,
+            changes,
+            warning: None,
+            attachment: None,
+            failure: None,
+        };
+        ring.push(&event);
+        let newest = ring.newest;
+        drop(ring);
+        self.newest.send_replace(newest);
+    }
+
     /// Number of the newest event, and a receiver that wakes when there is a newer one.
     pub(crate) fn subscribe(&self) -> (u64, watch::Receiver<u64>) {
         let receiver = self.newest.subscribe();

@@ -1,5 +1,6 @@
 //! The OpenAPI document: from the handlers, with the filters of the table and examples from real answers.
 
+mod pfs;
 mod pods;
 
 use openapi::{
@@ -23,7 +24,8 @@ pub(super) fn complete(generated: &utoipa::openapi::OpenApi) -> Result<String, s
     never_null(&mut document);
     filters(&mut document);
     let mut examples = Examples::default();
-    for (name, answer) in answers()?.into_iter().chain(pods::answers(&openapi::example_inventory()?)?) {
+    let pods = pods::answers(&openapi::example_inventory()?)?;
+    for (name, answer) in answers()?.into_iter().chain(pods).chain(pfs::answers()?) {
         examples.collect(&document, name, &answer);
     }
     examples.inject(&mut document);
@@ -143,6 +145,11 @@ fn answers() -> Result<Vec<(&'static str, Value)>, serde_json::Error> {
         .detail("network rails, master ens1f0np0: block 192.168.0.0/24 is full");
     full.instance = Some("/v1/attachments".to_owned());
     full.cni_code = Some(cni::error::code::NO_ADDRESS);
+    let mut held = Problem::new(ProblemCode::Held).detail(
+        "ens1f0np0 (0000:3b:00.0): cannot set the number of VFs from 4 to 2: held by VF 0 (0000:3b:00.2): pod shop/cart",
+    );
+    held.instance = Some("/v1/sriov/pfs/ens1f0np0".to_owned());
+    held.holders = vec!["VF 0 (0000:3b:00.2): pod shop/cart".to_owned()];
     let busy = hwprobe::Warning::new(
         hwprobe::WarningCode::RestPortBusy,
         None,
@@ -173,6 +180,7 @@ fn answers() -> Result<Vec<(&'static str, Value)>, serde_json::Error> {
         value("Problem", &refusal)?,
         value("Problem", &ambiguous)?,
         value("Problem", &full)?,
+        value("Problem", &held)?,
         value("Liveness", &Liveness { live: true })?,
         value(
             "Readiness",

@@ -53,6 +53,15 @@ pub(super) struct NoNetwork(Problem);
 )]
 pub(super) struct NoAttachment(Problem);
 
+/// The PF of the path.
+#[derive(IntoResponses)]
+#[response(
+    status = 404,
+    description = "No NIC has that name, or it has no SR-IOV capability.",
+    content_type = "application/problem+json"
+)]
+pub(super) struct NoPf(Problem);
+
 /// A MAC address may be that of several NICs.
 #[derive(IntoResponses)]
 #[response(

@@ -15,6 +15,7 @@ use crate::health::Health;
 use crate::inventory::events::SharedLog;
 use crate::inventory::published::{Newest, Published};
 use crate::metrics::Metrics;
+use crate::sriov::{PfHandle, View, shown_only};
 
 /// What the handlers share. Cheap to clone.
 #[derive(Clone)]
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) networks: Current,
     /// Takes calls to the engine; absent when nothing can be attached.
     pub(crate) calls: Option<Calls>,
+    /// Keeps PFs; absent when nothing is done to them.
+    pub(crate) pfs: Option<PfHandle>,
     /// Folder of the configuration, where networks have their files.
     pub(crate) config_dir: PathBuf,
     /// Whether the old daemon's routes are offered.
@@ -54,6 +57,17 @@ impl Shared {
     /// Every attachment, by key.
     pub(crate) fn attachments(&self) -> Vec<Arc<Attachment>> {
         self.calls.as_ref().map_or_else(Vec::new, |calls| calls.engine().attachments())
+    }
+
+    /// All PFs as they stand.
+    pub(crate) fn pf_view(&self) -> Result<Arc<View>, Refusal> {
+        match &self.pfs {
+            Some(pfs) => Ok(pfs.view()),
+            None => {
+                let published = self.published()?;
+                Ok(Arc::new(shown_only(published.generation, &published.inventory)))
+            }
+        }
     }
 
     /// The newest generation.

@@ -5,12 +5,14 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
+use crds::foreign::SriovNetworkNodePolicy;
 use crds::{Object, Problem};
 use serde_json::Value;
 
 use super::document::{self, Document};
-use super::report::{Gravity, Place, Report};
+use super::report::{Gravity, POLICY, Place, Report};
 use crate::config;
+use crate::sriov::NodePolicy;
 
 /// Largest file that is read, bytes. A network has about a thousand.
 const FILE_LIMIT: u64 = 1024 * 1024;
@@ -20,6 +22,8 @@ const FILE_LIMIT: u64 = 1024 * 1024;
 pub(crate) struct Reading {
     /// What is right, by file and document.
     pub(crate) objects: Vec<(Place, Object)>,
+    /// Policies for PFs that are right, by file and document.
+    pub(crate) policies: Vec<(Place, NodePolicy)>,
     /// What is wrong.
     pub(crate) reports: Vec<Report>,
     /// Whether the folder is there; one that cannot be read counts as there.
@@ -86,8 +90,11 @@ impl Reading {
         let text =
             |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (kind, name) = (text("/kind"), text("/metadata/name"));
+        if kind == POLICY {
+            return self.take_policy(place, &value, name);
+        }
         if is_foreign(&value, &kind) {
-            let fix = format!("it is ignored; keep only {} here", crds::KINDS.join(" and "));
+            let fix = format!("it is ignored; keep only {} and {POLICY} here", crds::KINDS.join(", "));
             let problem =
                 Problem { path: "kind".to_owned(), message: format!("{kind} is no kind of ours"), fix };
             let object = Some((kind, name));
@@ -112,11 +119,34 @@ impl Reading {
         }));
     }
 
+    /// A file of sriov-network-operator, moved over as it is.
+    fn take_policy(&mut self, place: Place, value: &Value, name: String) {
+        let read = SriovNetworkNodePolicy::read(value);
+        let made = read.and_then(|read| NodePolicy::new(&read.metadata.name, &read.spec, "spec"));
+        let (problems, gravity) = match made {
+            Ok((policy, unhonoured)) => {
+                self.policies.push((place.clone(), policy));
+                (unhonoured, Gravity::Warning)
+            }
+            Err(problems) => (problems, Gravity::Error),
+        };
+        let object = Some((POLICY.to_owned(), name));
+        self.reports.extend(problems.into_iter().map(|problem| Report {
+            place: place.clone(),
+            object: object.clone(),
+            problem,
+            gravity,
+        }));
+    }
+
     /// Names each object whose name another one has, too.
     fn name_duplicates(&mut self) {
         let mut places: BTreeMap<(&str, &str), Vec<&Place>> = BTreeMap::new();
         for (place, object) in &self.objects {
             places.entry((object.kind(), object.name())).or_default().push(place);
+        }
+        for (place, policy) in &self.policies {
+            places.entry((POLICY, &policy.policy.name)).or_default().push(place);
         }
         let mut reports = Vec::new();
         for ((kind, name), places) in places.into_iter().filter(|(_, places)| places.len() > 1) {

@@ -101,7 +101,8 @@ impl Planner {
     /// Reads the folder anew.
     pub(crate) fn read(&mut self) {
         let mut reading = folder::read(&self.parts.folder);
-        if !reading.there && !self.wanted.networks.is_empty() {
+        let some = !self.wanted.networks.is_empty() || !self.wanted.policies.is_empty();
+        if some && !reading.there {
             // A folder that is not mounted is no order to take everything down.
             let message = format!("{} is not there", self.parts.folder.display());
             reading
@@ -119,6 +120,9 @@ impl Planner {
         }
         self.wanted = wanted;
         self.reports = reading.reports;
+        self.parts
+            .networks
+            .set_policies(self.wanted.policies.values().map(|one| one.policy.clone()).collect());
         self.tell();
         self.show();
     }
@@ -264,6 +268,7 @@ impl Planner {
         let left_out = left_out.map(|(network, text)| NetworkReport {
             gravity: ReportGravity::Warning,
             network: Some(network.clone()),
+            policy: None,
             file: self.wanted.networks.get(network).map(|wanted| wanted.file.clone()),
             document: None,
             field: None,

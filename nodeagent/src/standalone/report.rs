@@ -5,6 +5,9 @@ use std::fmt;
 use crds::Problem;
 use openapi::{NetworkReport, ReportGravity};
 
+/// Kind of a policy for PFs.
+pub(crate) const POLICY: &str = "SriovNetworkNodePolicy";
+
 /// Where something stands.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
@@ -45,8 +48,16 @@ impl Place {
 impl Report {
     /// The network that it is about.
     pub(crate) fn network(&self) -> Option<&str> {
-        let object =
-            self.object.as_ref().filter(|(kind, name)| kind == "MultiNicNetwork" && !name.is_empty());
+        self.object_of("MultiNicNetwork")
+    }
+
+    /// The policy for PFs that it is about.
+    pub(crate) fn policy(&self) -> Option<&str> {
+        self.object_of(POLICY)
+    }
+
+    fn object_of(&self, wanted: &str) -> Option<&str> {
+        let object = self.object.as_ref().filter(|(kind, name)| kind == wanted && !name.is_empty());
         object.map(|(_, name)| name.as_str())
     }
 
@@ -59,6 +70,7 @@ impl Report {
                 Gravity::Warning => ReportGravity::Warning,
             },
             network: self.network().map(str::to_owned),
+            policy: self.policy().map(str::to_owned),
             file: some(&self.place.file),
             document: Some(self.place.document).filter(|number| *number > 0),
             field: some(&self.problem.path),

@@ -7,6 +7,7 @@ use crds::{NetworkSpec, Object};
 
 use super::folder::Reading;
 use super::report::Gravity;
+use crate::sriov::NodePolicy;
 
 /// What is wanted of this host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub(crate) struct Wanted {
     pub(crate) networks: BTreeMap<String, WantedNetwork>,
     /// Networks that were never right, with the first reason.
     pub(crate) refused: BTreeMap<String, String>,
+    /// Policies for PFs by name.
+    pub(crate) policies: BTreeMap<String, WantedPolicy>,
     /// Device classes by name.
     pub(crate) classes: BTreeMap<String, WantedClass>,
 }
@@ -26,6 +29,15 @@ pub(crate) struct WantedNetwork {
     pub(crate) file: String,
     /// As it was when it was right last.
     pub(crate) spec: NetworkSpec,
+}
+
+/// A policy for PFs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WantedPolicy {
+    /// The file that defines it.
+    pub(crate) file: String,
+    /// What it says.
+    pub(crate) policy: NodePolicy,
 }
 
 /// A device class.
@@ -56,6 +68,11 @@ pub(crate) fn settle(reading: &Reading, before: &Wanted) -> Wanted {
             }
         }
     }
+    for (place, policy) in &reading.policies {
+        let (file, name) = (place.file.clone(), policy.policy.name.clone());
+        let here = before.policies.get(&name).is_some_and(|before| before.file == file);
+        put(&mut wanted.policies, name, WantedPolicy { file, policy: policy.clone() }, here, |one| &one.file);
+    }
     let errors = || reading.reports.iter().filter(|report| report.gravity == Gravity::Error);
     let faulty_networks = || errors().filter_map(|report| Some((report.network()?, report)));
     for (name, old) in &before.networks {
@@ -67,6 +84,11 @@ pub(crate) fn settle(reading: &Reading, before: &Wanted) -> Wanted {
     for (name, old) in &before.classes {
         if !wanted.classes.contains_key(name) && reading.is_faulty(&old.file) {
             wanted.classes.insert(name.clone(), old.clone());
+        }
+    }
+    for (name, old) in &before.policies {
+        if !wanted.policies.contains_key(name) && reading.is_faulty(&old.file) {
+            wanted.policies.insert(name.clone(), old.clone());
         }
     }
     for (name, report) in faulty_networks() {

@@ -50,7 +50,7 @@ pub(crate) const GROUPS: &[Group] = &[
         limit: 1200,
         control_plane: false,
         twin: false,
-        suites: &[("sriov", "vm_vf"), ("attach", "vm_vf_engine")],
+        suites: &[("sriov", "vm_vf"), ("attach", "vm_vf_engine"), ("nodeagent", "vm_sriov")],
     },
     Group {
         name: "two machines",

@@ -169,6 +169,7 @@ fn report() -> NetworkReport {
     NetworkReport {
         gravity: ReportGravity::Error,
         network: Some("storage".to_owned()),
+        policy: None,
         file: Some("storage.yaml".to_owned()),
         document: Some(1),
         field: Some("spec.subnet".to_owned()),

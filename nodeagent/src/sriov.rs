@@ -1,0 +1,25 @@
+//! SR-IOV: makes the PFs of this node what policies, or a call of the API, want of them.
+//!
+//! ```text
+//! agent.yaml, files ─► policy ─┐                           ┌─► view (API), events, metrics
+//! POST ─► store ───────────────┼─► wish ─► keeper: look ───┤
+//! inventory, claims ───────────┘           (pure)          └─► one thread a PF: PfControl::apply ─► done ─┐
+//!                                             ▲───────────────────────────────────────────────────────────┘
+//! ```
+//! A PF that nobody wants anything of any more is left as it is: VFs go only when somebody asks for none.
+
+mod claims;
+mod desired;
+mod keeper;
+mod policy;
+mod task;
+mod wish;
+
+pub(crate) use desired::{
+    eswitch as eswitch_shown, from_posted, group as group_shown, link_type as link_type_shown,
+    shown as desired_shown,
+};
+pub(crate) use keeper::Status;
+pub(crate) use policy::NodePolicy;
+pub(crate) use task::{PfHandle, PfParts, PfTask, View, shown as shown_only};
+pub(crate) use wish::Wish;
