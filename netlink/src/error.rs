@@ -132,6 +132,7 @@ pub(crate) mod libc_errno {
     pub(crate) const ERANGE: i32 = Errno::ERANGE as i32;
     pub(crate) const ENETUNREACH: i32 = Errno::ENETUNREACH as i32;
     pub(crate) const EHOSTUNREACH: i32 = Errno::EHOSTUNREACH as i32;
+    pub(crate) const EPROTONOSUPPORT: i32 = Errno::EPROTONOSUPPORT as i32;
     pub(crate) const EACCES: i32 = Errno::EACCES as i32;
     pub(crate) const ENOBUFS: i32 = Errno::ENOBUFS as i32;
     pub(crate) const EOPNOTSUPP: i32 = Errno::EOPNOTSUPP as i32;

@@ -2,7 +2,7 @@
 //!
 //! One synchronous [`Socket`] sends batches of requests, matches answers by sequence number,
 //! bounds every wait and keeps the kernel's own sentence in its errors. On it stand the
-//! families [`route`], [`ethtool`] and [`devlink`]; [`uevent`] and [`events`] tell what
+//! families [`route`], [`ethtool`], [`devlink`] and [`rdma`]; [`uevent`] and [`events`] tell what
 //! changes. [`PacketSocket`] sends and receives frames. No policy, no threads of its own (but one short one in
 //! [`Socket::open_in`]).
 //!
@@ -24,6 +24,7 @@ mod link_address;
 mod message;
 mod open_enum;
 mod packet;
+pub mod rdma;
 pub mod route;
 mod socket;
 mod sys;

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use netlink_sys::SocketAddr;
-use netlink_sys::protocols::{NETLINK_GENERIC, NETLINK_ROUTE};
+use netlink_sys::protocols::{NETLINK_GENERIC, NETLINK_RDMA, NETLINK_ROUTE};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sched::{CloneFlags, setns};
@@ -51,6 +51,8 @@ pub enum Family {
     Route,
     /// Ethtool, devlink and other families by name (`NETLINK_GENERIC`).
     Generic,
+    /// RDMA devices (`NETLINK_RDMA`); see [`rdma::open`](crate::rdma::open).
+    Rdma,
 }
 
 impl Family {
@@ -58,6 +60,7 @@ impl Family {
         match self {
             Self::Route => NETLINK_ROUTE,
             Self::Generic => NETLINK_GENERIC,
+            Self::Rdma => NETLINK_RDMA,
         }
     }
 }

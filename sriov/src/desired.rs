@@ -13,7 +13,7 @@ pub struct DesiredPf {
     pub mtu: Option<u32>,
     /// Who programs the embedded switch. Absent: as it is.
     pub eswitch: Option<EswitchMode>,
-    /// What its ports must speak; firmware decides, so a difference is only told. Absent: whatever.
+    /// What its ports must speak; firmware decides, so nothing is done to a PF that speaks otherwise. Absent: whatever.
     pub link_type: Option<LinkType>,
     /// What VFs are for. VFs in none keep the driver that the kernel chose.
     pub groups: Vec<VfGroup>,
@@ -99,6 +99,12 @@ impl fmt::Display for EswitchMode {
 pub struct UnknownWord {
     word: String,
     known: &'static str,
+}
+
+impl UnknownWord {
+    pub(crate) fn new(word: &str, known: &'static str) -> Self {
+        Self { word: word.to_owned(), known }
+    }
 }
 
 impl FromStr for EswitchMode {

@@ -7,6 +7,7 @@ use crate::holders::{Holder, listed};
 use crate::host_units::HostUnitError;
 use crate::pf_lock::Changing;
 use crate::plan::PlanProblem;
+use crate::rdma::RdmaError;
 use crate::stuck::Stuck;
 use crate::vf::VfError;
 
@@ -74,6 +75,9 @@ pub enum SriovError {
         /// Why.
         problem: PlanProblem,
     },
+    /// RDMA devices.
+    #[error(transparent)]
+    Rdma(#[from] RdmaError),
     /// The inventory cannot be read.
     #[error(transparent)]
     Probe(#[from] hwprobe::ProbeError),

@@ -18,6 +18,7 @@ mod pf;
 mod pf_lock;
 mod plan;
 mod policy;
+pub mod rdma;
 mod roots;
 mod stuck;
 pub mod vf;

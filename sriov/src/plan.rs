@@ -165,7 +165,8 @@ pub enum PlanProblem {
     },
     /// The ports speak something else.
     #[error(
-        "its link type is {is}, {wanted} is wanted; set LINK_TYPE in the card's firmware (mstconfig) and restart the node"
+        "linkType {wanted} is wanted, its ports speak {is}; set LINK_TYPE in the card's firmware (mstconfig, ConnectX VPI \
+         cards only) and restart the node, or select other PFs"
     )]
     LinkType {
         /// What it is.
@@ -213,7 +214,7 @@ pub enum PlanProblem {
 impl PlanProblem {
     /// Whether nothing is done because of it.
     pub fn stops(&self) -> bool {
-        !matches!(self, Self::NoRdma(_) | Self::LinkType { .. } | Self::SharedGroup { .. })
+        !matches!(self, Self::NoRdma(_) | Self::SharedGroup { .. })
     }
 }
 

@@ -187,7 +187,7 @@ fn what_cannot_be_is_said_with_the_remedy_and_nothing_is_done() {
         change(&mut pf);
         pf
     };
-    let rows: [(ObservedPf, DesiredPf, &str); 10] = [
+    let rows: [(ObservedPf, DesiredPf, &str); 11] = [
         (igb(0), wants(8), "8 VFs are wanted, 7 is the most"),
         (igb(0), range(), "policy p is for VFs 2 to 9, there are 4; end the range at 3"),
         (with(|pf| pf.iommu_group = None), vfio(), "boot with intel_iommu=on"),
@@ -210,6 +210,11 @@ fn what_cannot_be_is_said_with_the_remedy_and_nothing_is_done() {
             igb(0),
             DesiredPf { eswitch: Some(EswitchMode::Switchdev), ..wants(1) },
             "no switch that devlink knows",
+        ),
+        (
+            igb(0),
+            DesiredPf { link_type: Some(LinkType::InfiniBand), ..wants(1) },
+            "linkType infiniband is wanted, its ports speak ethernet",
         ),
         (igb(0), DesiredPf { mtu: Some(9999), ..wants(1) }, "9216 is the most"),
         (
