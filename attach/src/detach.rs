@@ -52,6 +52,7 @@ impl Engine {
         conversation: &mut dyn Conversation,
     ) {
         attachment.phase = Phase::Detaching;
+        self.announcing.enough(&attachment.key);
         self.book().put(Arc::new(attachment.clone()));
         failpoint::reached("del.begun");
         // Such a plugin gives back over the link what it leased over it.

@@ -15,6 +15,7 @@ use hwprobe::{HwAddr, Inventory};
 use netlink::{Family, Socket};
 use store::{Batch, Store, Table};
 
+use crate::announcing::Announcing;
 use crate::book::Book;
 use crate::debts::Busy;
 use crate::delegated::Conversation;
@@ -106,6 +107,7 @@ pub struct Engine {
     /// One maker or remover of VLANs above a NIC at a time, by index.
     pub(crate) vlans: Gate<u32>,
     pub(crate) vfs: sriov::vf::Vfs,
+    pub(crate) announcing: Announcing,
     sockets: Mutex<Vec<Socket>>,
     pub(crate) suspects: Mutex<Vec<Key>>,
     /// Links whose NIC has a lesser MTU, and which: told once.
@@ -149,6 +151,7 @@ impl Engine {
             kernel: Gate::new(parts.permits),
             vlans: Gate::new(1),
             vfs: parts.sriov.vfs(),
+            announcing: Announcing::default(),
             sockets: Mutex::new(Vec::new()),
             suspects: Mutex::new(Vec::new()),
             narrow: Mutex::default(),

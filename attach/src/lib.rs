@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod add;
+mod announcing;
 mod book;
 mod check;
 mod collect;

@@ -45,14 +45,6 @@ impl Announcer {
         };
         self.frames.iter().filter_map(send).collect()
     }
-
-    /// Says it the [`REPEATS`], sleeping between them, and lets go of the namespace. For a thread of its own.
-    pub fn repeat(self) {
-        for pause in REPEATS {
-            std::thread::sleep(pause);
-            drop(self.say());
-        }
-    }
 }
 
 /// A link on whose wire neighbours are asked for addresses.

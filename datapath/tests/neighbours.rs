@@ -14,6 +14,7 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use datapath::announce::REPEATS;
 use datapath::netns::inside;
 use datapath::{DatapathError, PodLink};
 use harness::{Host, above, ip, ip_in, macvlan_mode, names_in, pod, wait_until};
@@ -90,10 +91,9 @@ fn neighbours_are_told_at_once_and_twice_more_and_learn_the_new_address() {
         );
     }
 
-    let start = Instant::now();
-    made.announcer.unwrap().repeat();
-    assert!(start.elapsed() < Duration::from_secs(5), "and lets go of the namespace");
-    assert_eq!(hear(&arp, |heard| heard.len() >= 4).len(), 4, "twice more");
+    assert!(REPEATS.iter().sum::<Duration>() < Duration::from_secs(5), "and then lets go of the namespace");
+    assert!(made.announcer.unwrap().say().is_empty());
+    assert_eq!(hear(&arp, |heard| heard.len() == 2).len(), 2, "once more");
 }
 
 #[test]

@@ -62,7 +62,7 @@ impl Engine {
                 link.original = made.taken.as_ref().map(links::original);
             }
         }
-        announce(made);
+        self.announcing.again(&attachment.key, made);
         if link_first {
             // A plugin may take its time over the wire, and others wire meanwhile.
             drop(turn);
@@ -71,7 +71,7 @@ impl Engine {
             clock.step("delegates");
             failpoint::reached("add.delegated");
             let _turn = self.permit()?;
-            announce(self.give_addresses(request, attachment, pod)?);
+            self.announcing.again(&attachment.key, self.give_addresses(request, attachment, pod)?);
         }
         clock.step("wired");
         failpoint::reached("add.wired");
@@ -227,22 +227,6 @@ impl Engine {
         self.book().put(Arc::new(attachment.clone()));
         self.commit(batch)
     }
-}
-
-/// Lets somebody tell the neighbours again.
-fn announce(made: Made) {
-    let (announcer, ears) = (made.announcer, made.ears);
-    if announcer.is_none() && ears.is_empty() {
-        return;
-    }
-    // Letting go of their sockets takes a grace period of the kernel: nobody waits for that here.
-    let repeat = move || {
-        drop(ears);
-        if let Some(announcer) = announcer {
-            announcer.repeat();
-        }
-    };
-    drop(std::thread::Builder::new().name("announce".to_owned()).spawn(repeat));
 }
 
 fn wire_error(error: &DatapathError) -> Error {

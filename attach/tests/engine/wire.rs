@@ -4,6 +4,8 @@ use cni::Command::{Add, Check, Del};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
 use serde_json::json;
 use std::os::fd::AsRawFd;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::harness::*;
 
@@ -140,17 +142,74 @@ fn a_look_up_as_multus_does_it_finds_the_first_link_by_the_plain_name() {
     }
 }
 
+/// One end of a veth pair whose other end is in a namespace: it ends with its peer, and that with the namespace.
+struct Canary(String);
+
+impl Canary {
+    fn in_namespace(pod: &Pod) -> Self {
+        let canary = Self(format!("c{}", std::process::id()));
+        let name = pod.path.file_name().unwrap().to_string_lossy().into_owned();
+        ip(&format!("link add {} type veth peer name canary netns {name}", canary.0));
+        canary
+    }
+
+    fn dies_within(&self, time: Duration) {
+        let end = Instant::now() + time;
+        while ip_json("link show").to_string().contains(&format!("\"{}\"", self.0)) {
+            assert!(Instant::now() < end, "the namespace still lives");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+#[test]
+fn after_a_del_the_engine_holds_nothing_of_a_namespace_although_it_had_more_to_announce() {
+    let host = host(2);
+    let engine = host.engine();
+    let pod = pod();
+    let canary = Canary::in_namespace(&pod);
+    result(serve(&engine, Add, "c1", &pod, &conf()));
+    assert_eq!(serve(&engine, Del, "c1", &pod, &conf()).result, Ok(None));
+
+    pod.die();
+
+    canary.dies_within(Duration::from_millis(700));
+}
+
+#[test]
+fn neighbours_are_told_three_times_of_a_pod_that_stays() {
+    let host = host(1);
+    let engine = host.engine();
+    ip("link set w0 up");
+    let index = ip_json("link show w0")[0]["ifindex"].as_u64().unwrap();
+    let ears = netlink::PacketSocket::listen(u32::try_from(index).unwrap(), 0x0806).unwrap();
+    let heard = |wanted: usize| {
+        let end = Instant::now() + Duration::from_secs(4);
+        let mut mine = 0;
+        while mine < wanted && Instant::now() < end {
+            match ears.receive().unwrap() {
+                Some(packet) if packet.payload[14..18] == [192, 168, 0, 1] => mine += 1,
+                Some(_) => {}
+                None => thread::sleep(Duration::from_millis(10)),
+            }
+        }
+        mine
+    };
+    let pod = pod();
+    result(serve(&engine, Add, "c1", &pod, &conf()));
+
+    let start = Instant::now();
+    assert_eq!(heard(2), 2, "with the answer");
+    assert_eq!(heard(4), 4, "and twice more, a request and a reply each");
+    assert!(start.elapsed() > Duration::from_millis(2500), "in between there is time to get a carrier");
+}
+
 #[test]
 fn five_seconds_after_its_answers_the_engine_holds_nothing_of_a_namespace() {
     let host = host(2);
     let engine = host.engine();
-    let (pod, number) = (pod(), std::process::id());
-    // It ends with its peer, and that with the namespace.
-    let canary = format!("c{number}");
-    ip(&format!(
-        "link add {canary} type veth peer name canary netns {}",
-        pod.path.file_name().unwrap().to_string_lossy()
-    ));
+    let pod = pod();
+    let canary = Canary::in_namespace(&pod);
     let mut careful = conf();
     careful["dad"] = json!(true);
     let first = result(serve(&engine, Add, "c1", &pod, &careful));
@@ -160,15 +219,10 @@ fn five_seconds_after_its_answers_the_engine_holds_nothing_of_a_namespace() {
     let mut refused = conf();
     refused["name"] = json!("tiny");
     assert_eq!(code(&serve(&engine, Add, "c2", &pod, &refused)), 7, "its name is taken");
-    std::thread::sleep(std::time::Duration::from_secs(5));
+    thread::sleep(Duration::from_secs(5));
 
     pod.die();
 
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(2);
-    let lives = || ip_json("link show").to_string().contains(&format!("\"{canary}\""));
-    while lives() {
-        assert!(std::time::Instant::now() < end, "the namespace still lives");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    canary.dies_within(Duration::from_secs(2));
     assert_eq!(engine.attachments().len(), 1, "nobody has deleted it");
 }
