@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use attach::SriovParts;
-use hwprobe::ProbeSettings;
 use openapi::StoreState;
 use store::{Identity, Lock, LockError, Store, StoreError};
 use tokio::signal::unix::{SignalKind, signal};
@@ -68,15 +67,7 @@ pub fn run(config: Config) -> Result<(), AgentError> {
     let settings = &config.settings;
     let cache = Cache::start(CacheParts {
         machine: config.machine.clone(),
-        settings: ProbeSettings {
-            thresholds: settings.thresholds,
-            protected: settings.protected.clone(),
-            excluded: settings.excluded.clone(),
-            included: settings.included.clone(),
-            api_servers: settings.api_servers.clone(),
-            node_addresses: settings.node_addresses.clone(),
-            ..ProbeSettings::default()
-        },
+        settings: settings.probe(),
         reprobe: settings.reprobe_interval.duration(),
         memory,
         log: Arc::clone(&log),

@@ -69,6 +69,9 @@ pub enum Command {
         /// Name of a MultiNicNetwork that a file of the configuration folder defines.
         network: String,
     },
+    /// Prints what the policies of the configuration folder want of this machine's PFs, and what would be done. Changes
+    /// nothing. What was given over the API is not known to it: see /v1/sriov/pfs.
+    SriovPlan,
 }
 
 /// Which machine the agent shows.

@@ -11,7 +11,7 @@ pub use device_plugin::{DevicePlugin, DevicePool, DeviceUse, LinkType, PoolKind,
 pub use reading::ConfigError;
 #[cfg(test)]
 pub(crate) use reading::parse;
-use reading::read;
+pub(crate) use reading::read;
 pub use settings::{DeviceClass, Limits, LogFormat, LogLevel, PciId, ReprobeInterval, Settings};
 pub use sriov::PfPolicySettings;
 pub(crate) use sriov::policies as pf_policies;

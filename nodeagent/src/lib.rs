@@ -51,4 +51,5 @@ pub use config::{
 };
 pub use inventory::cache::CacheError;
 pub use rest::openapi_document;
+pub use sriov::{SriovPlanError, sriov_plan};
 pub use standalone::{CniConfigError, cni_config};

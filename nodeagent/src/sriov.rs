@@ -10,6 +10,7 @@
 
 mod claims;
 mod desired;
+mod dry_run;
 mod keeper;
 mod policy;
 mod task;
@@ -19,6 +20,8 @@ pub(crate) use desired::{
     eswitch as eswitch_shown, from_posted, group as group_shown, link_type as link_type_shown,
     shown as desired_shown,
 };
+pub(crate) use dry_run::FolderPolicies;
+pub use dry_run::{SriovPlanError, sriov_plan};
 pub(crate) use keeper::Status;
 pub(crate) use policy::NodePolicy;
 pub(crate) use task::{PfHandle, PfParts, PfTask, View, shown as shown_only};

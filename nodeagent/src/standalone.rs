@@ -22,4 +22,5 @@ mod watcher;
 
 pub use cni_config::{CniConfigError, cni_config};
 pub(crate) use planner::PlannerParts;
+pub(crate) use settle::folder_policies;
 pub(crate) use watcher::{Standalone, StandaloneParts};

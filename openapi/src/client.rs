@@ -19,8 +19,8 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     AddressList, Attachment, AttachmentList, AttachmentRequest, Classes, Liveness, Network, NetworkList,
-    NicList, NodeView, Problem, Readiness, SelectAnswer, SelectRequest, SriovSummary, Topology, VfList,
-    WarningList,
+    NicList, NodeView, Pf, PfDesired, PfList, PfVfList, Problem, Readiness, SelectAnswer, SelectRequest,
+    SriovSummary, Topology, VfList, WarningList,
 };
 use connection::{Ask, Connection, Transport};
 pub use error::ClientError;
@@ -91,6 +91,49 @@ impl Client {
     /// `GET /v1/sriov`.
     pub async fn sriov(&self) -> Result<SriovSummary, ClientError> {
         self.get("/v1/sriov").await
+    }
+
+    /// `GET /v1/sriov/pfs`.
+    pub async fn pfs(&self) -> Result<PfList, ClientError> {
+        self.get("/v1/sriov/pfs").await
+    }
+
+    /// `GET /v1/sriov/pfs/{id}`: by id, name, alternative name, PCI address or MAC address.
+    pub async fn pf(&self, id: &str) -> Result<Pf, ClientError> {
+        self.get(&pf_path(id)).await
+    }
+
+    /// `GET /v1/sriov/pfs/{id}/vfs`.
+    pub async fn pf_vfs(&self, id: &str) -> Result<PfVfList, ClientError> {
+        self.get(&format!("{}/vfs", pf_path(id))).await
+    }
+
+    /// `POST /v1/sriov/pfs/{id}`: says what a PF should be. The answer is the PF as it is then: in place, or on its way
+    /// (see its `state`). Waits up to five minutes.
+    pub async fn set_pf(&self, id: &str, desired: &PfDesired) -> Result<Pf, ClientError> {
+        let path = pf_path(id);
+        match self.change(Method::POST, &path, body(&path, desired)?).await? {
+            (StatusCode::OK | StatusCode::ACCEPTED, bytes) => parse(&path, &bytes),
+            (status, bytes) => Err(refusal(&path, status, &bytes)),
+        }
+    }
+
+    /// `POST /v1/sriov/pfs/{id}?dryRun=true`: what would be done. Nothing changes.
+    pub async fn plan_pf(&self, id: &str, desired: &PfDesired) -> Result<Pf, ClientError> {
+        let path = format!("{}?dryRun=true", pf_path(id));
+        match self.change(Method::POST, &path, body(&path, desired)?).await? {
+            (StatusCode::OK, bytes) => parse(&path, &bytes),
+            (status, bytes) => Err(refusal(&path, status, &bytes)),
+        }
+    }
+
+    /// `DELETE /v1/sriov/pfs/{id}`: only policies count for the PF again.
+    pub async fn forget_pf(&self, id: &str) -> Result<(), ClientError> {
+        let path = pf_path(id);
+        match self.change(Method::DELETE, &path, Bytes::new()).await? {
+            (StatusCode::NO_CONTENT, _) => Ok(()),
+            (status, bytes) => Err(refusal(&path, status, &bytes)),
+        }
     }
 
     /// `GET /v1/topology`.
@@ -350,6 +393,10 @@ fn with_query(path: &str, query: &str) -> String {
 fn body<T: Serialize>(path: &str, value: &T) -> Result<Bytes, ClientError> {
     let written = serde_json::to_vec(value);
     written.map(Bytes::from).map_err(|source| ClientError::Answer { path: path.to_owned(), source })
+}
+
+fn pf_path(id: &str) -> String {
+    format!("/v1/sriov/pfs/{}", encoded(id))
 }
 
 fn attachment_path(network: &str, container_id: &str, ifname: &str) -> String {

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use openapi::PfState;
-use sriov::{Applied, DesiredPf, ObservedPf, Plan, PlanProblem, SriovError, VfOutcome, plan};
+use sriov::{Applied, DesiredPf, HolderKind, ObservedPf, Plan, PlanProblem, SriovError, VfOutcome, plan};
 
 use super::wish::Wish;
 
@@ -44,6 +44,8 @@ struct Kept {
     /// It was not changed in this run since it is wanted so.
     first: bool,
     running: bool,
+    /// It has just been changed, and the inventory may not show that yet.
+    fresh: bool,
     /// When to do something, or to look.
     due: Option<Instant>,
     failures: u32,
@@ -115,7 +117,8 @@ impl Keeper {
             }
             kept.wish = wish;
             let plan = plan(&pf, &kept.wish.desired);
-            if kept.see(&plan, now, clock) {
+            let half = pf.vf_holders().iter().any(|holder| holder.by == HolderKind::Unknown);
+            if kept.see(&plan, half, now, clock) {
                 kept.running = true;
                 look.start.push((pf.key.clone(), kept.wish.desired.clone()));
             }
@@ -148,7 +151,7 @@ impl Keeper {
             kept.failures = kept.failures.saturating_add(1);
         } else {
             // The inventory follows.
-            (kept.due, kept.failures) = (Some(now + DRIFT), 0);
+            (kept.due, kept.failures, kept.fresh) = (Some(now + DRIFT), 0, true);
         }
     }
 
@@ -166,6 +169,7 @@ impl Kept {
             since: clock,
             first: true,
             running: false,
+            fresh: false,
             due: Some(now),
             failures: 0,
             trouble: None,
@@ -174,10 +178,12 @@ impl Kept {
         }
     }
 
-    /// Takes in what differs; whether the PF is to be changed now.
-    fn see(&mut self, plan: &Plan, now: Instant, clock: SystemTime) -> bool {
+    /// Takes in what differs; whether the PF is to be changed now. `half`: of a VF nobody can tell whether it is held, as of
+    /// one that is just being made.
+    fn see(&mut self, plan: &Plan, half: bool, now: Instant, clock: SystemTime) -> bool {
         let due = self.due.is_some_and(|due| due <= now);
         let mut start = false;
+        self.fresh &= !due && !self.running;
         let state = if self.running {
             self.due = None;
             PfState::Applying
@@ -188,6 +194,8 @@ impl Kept {
         } else if self.first || (!plan.steps.is_empty() && due) {
             start = true;
             self.due = None;
+            PfState::Applying
+        } else if self.fresh && (half || (plan.steps.is_empty() && !plan.is_empty())) {
             PfState::Applying
         } else if plan.is_empty() {
             match &self.trouble {

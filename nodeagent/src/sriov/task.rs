@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Instant, SystemTime};
 
-use hwprobe::Inventory;
+use hwprobe::{Inventory, UplinkBasis};
 use openapi::{EventCause, FieldChange, NetworkReport, PfDesired, PfState};
 use sriov::{Claim, Deadlines, DesiredPf, ObservedPf, PfControl, PfLocks, Roots, Works, from_inventory};
 use store::{Batch, Store, Table};
@@ -437,10 +437,20 @@ impl Worker {
     }
 }
 
-/// The PFs of an inventory, with what is claimed.
-fn observed(inventory: &Inventory, roots: &Roots, claims: &[Claim]) -> Vec<ObservedPf> {
+/// Why no PF is changed while nobody knows which one carries the node (TRAPS H1).
+const NO_UPLINK: &str = "this node has no default route now, none is remembered and none is listed as `protected` in \
+                         agent.yaml: it may carry the node";
+
+/// The PFs of an inventory, with what is claimed. Without a known uplink each may be it.
+pub(super) fn observed(inventory: &Inventory, roots: &Roots, claims: &[Claim]) -> Vec<ObservedPf> {
     let mut pfs = from_inventory(inventory, roots);
-    pfs.iter_mut().for_each(|pf| pf.add_claims(claims));
+    let unknown = inventory.node.uplink.basis == UplinkBasis::Unknown;
+    for pf in &mut pfs {
+        pf.add_claims(claims);
+        if unknown && pf.protected.is_none() {
+            pf.protected = Some(NO_UPLINK.to_owned());
+        }
+    }
     pfs
 }
 

@@ -7,7 +7,7 @@ use crds::{NetworkSpec, Object};
 
 use super::folder::Reading;
 use super::report::Gravity;
-use crate::sriov::NodePolicy;
+use crate::sriov::{FolderPolicies, NodePolicy};
 
 /// What is wanted of this host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -97,6 +97,18 @@ pub(crate) fn settle(reading: &Reading, before: &Wanted) -> Wanted {
         }
     }
     wanted
+}
+
+/// What the folder says of PFs, for who plans without an agent.
+pub(crate) fn folder_policies(folder: &std::path::Path) -> FolderPolicies {
+    let reading = super::folder::read(folder);
+    let wanted = settle(&reading, &Wanted::default());
+    let about = reading.reports.iter().filter(|report| report.policy().is_some() || report.object.is_none());
+    FolderPolicies {
+        policies: wanted.policies.into_values().map(|one| one.policy).collect(),
+        classes: wanted.classes.into_iter().map(|(name, one)| (name, one.class)).collect(),
+        reports: about.map(ToString::to_string).collect(),
+    }
 }
 
 /// Enters a definition unless there is one that counts more: the one `here`, where it was before, and of one file the

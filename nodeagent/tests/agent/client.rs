@@ -5,7 +5,7 @@ use std::future::Future;
 use crate::harness::Lab;
 use crate::harness::pods::Pod;
 use openapi::{
-    AttachmentPhase, AttachmentRequest, Client, ClientError, EventType, ProblemCode, SelectRequest,
+    AttachmentPhase, AttachmentRequest, Client, ClientError, EventType, PfDesired, ProblemCode, SelectRequest,
 };
 
 /// Runs a future on the calling thread, which is the one in the private namespace.
@@ -26,6 +26,7 @@ fn every_route_is_typed_and_read_over_both_transports() {
             assert_eq!(client.nics("kind=veth").await.unwrap().nics.len(), 2);
             assert_eq!(client.nic("one").await.unwrap().label(), "one");
             assert_eq!(client.sriov().await.unwrap().totals.pfs, 0);
+            assert_eq!(client.pfs().await.unwrap().pfs, []);
             assert_eq!(client.topology().await.unwrap().nics.len(), node.counts.hardware);
             assert_eq!(client.classes().await.unwrap().speed_classes.len(), 4);
             let warnings = client.warnings().await.unwrap().warnings;
@@ -92,6 +93,12 @@ fn refusals_come_as_problems() {
         };
         assert_eq!(code(client.nic("a/b ü").await.unwrap_err()), ProblemCode::UnknownNic);
         assert_eq!(code(client.vfs("lo").await.unwrap_err()), ProblemCode::NoSriov);
+        assert_eq!(code(client.pf("lo").await.unwrap_err()), ProblemCode::NoSriov);
+        assert_eq!(code(client.pf_vfs("lo").await.unwrap_err()), ProblemCode::NoSriov);
+        let four = PfDesired { num_vfs: 4, ..PfDesired::default() };
+        assert_eq!(code(client.set_pf("lo", &four).await.unwrap_err()), ProblemCode::NoSriov);
+        assert_eq!(code(client.plan_pf("nobody", &four).await.unwrap_err()), ProblemCode::UnknownNic);
+        assert_eq!(code(client.forget_pf("lo").await.unwrap_err()), ProblemCode::NoSriov);
         assert_eq!(code(client.nics("clas=high").await.unwrap_err()), ProblemCode::UnknownParameter);
         assert_eq!(code(client.events(None, "nic.add").await.unwrap_err()), ProblemCode::InvalidValue);
         let nobody = Client::unix(lab.path("nobody.sock"));

@@ -18,6 +18,7 @@ mod legacy_api;
 mod limits;
 mod link_events;
 mod peers;
+mod pfs;
 mod pods;
 mod process;
 mod standalone;

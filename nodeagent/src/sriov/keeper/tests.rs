@@ -95,6 +95,24 @@ fn a_wish_is_begun_at_once_and_is_in_place_when_the_inventory_has_followed() {
 }
 
 #[test]
+fn vfs_that_the_inventory_has_half_read_hold_nobody_up() {
+    let mut machine = Machine::new();
+    machine.look(Some(4));
+    machine.has(1);
+    machine.held();
+    machine.pf.vfs[0].holders[0].by = HolderKind::Unknown;
+    machine.done(4, &well());
+
+    assert_eq!(machine.state(4), PfState::Applying, "not held: it was not there a moment ago");
+    machine.has(4);
+    machine.held();
+    machine.pf.vfs[0].holders[0].by = HolderKind::Unknown;
+    assert_eq!(machine.state(4), PfState::Applying);
+    machine.passes(1);
+    assert_eq!(machine.state(4), PfState::InPlace, "it stays so");
+}
+
+#[test]
 fn what_seems_right_already_is_changed_once_in_each_run() {
     let mut machine = Machine::new();
     machine.has(4);

@@ -172,6 +172,7 @@ fn the_samples_are_right() {
         "highspeed.yaml, document 2: MultiNicNetwork fast",
         "ipvlan-l2.yaml, document 1: MultiNicNetwork rails",
         "macvlan.yaml, document 1: MultiNicNetwork storage",
+        "sriov.yaml, document 1: MultiNicNetwork vfs",
     ];
     assert_eq!(names(&reading), all);
 }
