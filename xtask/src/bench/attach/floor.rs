@@ -39,14 +39,16 @@ impl Bare {
         let mut host = Socket::open(Family::Route)?;
         let home = HostNamespace::current()?;
         let links = pod_links(&mut host, kind, nics, &answer)?;
+        let theirs = described(first)?;
+        // Two ipvlan links of one master cannot have the same address.
+        caller::del(callers, "recorded", first)?;
         let mut pod = PodNamespace::open(File::open(&second.path)?.into())?;
         host.start_recording();
         pod.route.start_recording();
         let made = datapath::wire(&mut host, &home, &mut pod, FIRST, &links, &[], &mut |_| Ok(()))?;
         let (outside, inside) = (host.take_recording(), pod.route.take_recording());
         drop(made);
-        let (theirs, again) = (described(first)?, described(second)?);
-        caller::del(callers, "recorded", first)?;
+        let again = described(second)?;
         let home = File::open("/proc/thread-self/ns/net")?;
         let mut bare = Self { host, home, links, outside, inside };
         bare.del(second)?;
