@@ -18,6 +18,7 @@ use crate::links;
 use crate::record::{Attachment, Key, Phase, PodLink};
 use crate::request::Request;
 use crate::select::LinkUse;
+use crate::vf::RdmaWay;
 
 /// How long one waits for another one that makes or removes a VLAN above the same NIC.
 const VLAN_PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
@@ -90,6 +91,9 @@ impl Engine {
         let ours = || attachment.links.iter().filter(|link| link.link != LinkUse::Delegated);
         if ours().next().is_none() {
             return;
+        }
+        if attachment.has_rdma() {
+            self.move_rdma(attachment, pod, RdmaWay::Home);
         }
         let Ok(conf) = NetConf::parse(&attachment.config) else { return };
         let wired: Vec<_> = ours()

@@ -218,6 +218,9 @@ pub struct VfRecord {
     /// File that tells others which device the pod got, where we wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub info_file: Option<String>,
+    /// Its RDMA devices that went into the pod's namespace with it; none in shared mode.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rdma: Vec<String>,
 }
 
 /// What a VF is used as.
@@ -374,6 +377,11 @@ impl Attachment {
     /// Whether VFs are changed for it, or are still to be given back.
     pub(crate) fn has_vfs(&self) -> bool {
         self.links.iter().any(|link| link.vf.is_some())
+    }
+
+    /// Whether RDMA devices go into its namespace with VFs.
+    pub(crate) fn has_rdma(&self) -> bool {
+        self.links.iter().filter_map(|link| link.vf.as_ref()).any(|vf| !vf.rdma.is_empty())
     }
 
     /// Whether its IPAM plugins were asked, and are to be told of the end, while its links are up (TRAPS P2).

@@ -2,15 +2,18 @@
 
 mod wish;
 
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cni::error::code;
 use cni::{Error, NetConf};
+use datapath::netns::PodNamespace;
 use hwprobe::{Driver, Inventory, PciAddress};
 use netlink::Socket;
 use sriov::allocation;
+use sriov::rdma::{self, RdmaMode};
 use sriov::vf::{GivenBack, VfError, VfForm, VfOriginal, VfSettings, Vfs};
 use sriov::{PfLocks, Roots, Works};
 
@@ -37,6 +40,15 @@ pub struct SriovParts {
     pub locks: PfLocks,
     /// Work that may hang.
     pub works: Works,
+}
+
+/// Where RDMA devices go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RdmaWay {
+    /// After their netdevs.
+    IntoPod,
+    /// Before their netdevs.
+    Home,
 }
 
 impl SriovParts {
@@ -87,7 +99,7 @@ impl Engine {
             link.original = Some(links::original(&datapath::Taken { address: None, ..taken }));
             (link.master_ifindex, link.master) = (index, name);
         }
-        link.vf = Some(VfRecord { role, original, info_file: None });
+        link.vf = Some(VfRecord { role, original, info_file: None, rdma: Vec::new() });
         Ok(())
     }
 
@@ -107,7 +119,7 @@ impl Engine {
             Some(vf) => vf.original.clone(),
             None => self.with_host(|host| self.vfs.observe(host, pci))?.map_err(|error| vf_error(&error))?,
         };
-        link.vf = Some(VfRecord { role: VfRole::Master, original, info_file: None });
+        link.vf = Some(VfRecord { role: VfRole::Master, original, info_file: None, rdma: Vec::new() });
         Ok(())
     }
 
@@ -134,6 +146,9 @@ impl Engine {
             if let Some(netdev) = taken.map_err(|error| vf_error(&error))? {
                 (link.master_ifindex, link.master) = (netdev.index, netdev.name);
                 link.mac = netdev.mac.as_ref().and_then(hw_addr);
+                // Read after the last bind, which names them anew.
+                let rdma = self.following_rdma(original.pci);
+                link.vf.iter_mut().for_each(|vf| vf.rdma.clone_from(&rdma));
             } else {
                 link.mac = settings.mac().and_then(hw_addr);
             }
@@ -141,6 +156,39 @@ impl Engine {
         self.tell_device(request, attachment);
         crate::failpoint::reached("add.vfs");
         Ok(())
+    }
+
+    /// The RDMA devices of a VF that go where its netdev goes: none in shared mode.
+    fn following_rdma(&self, pci: PciAddress) -> Vec<String> {
+        let roots = &self.parts.sriov.roots;
+        let names = rdma::devices_of(roots, pci);
+        if names.is_empty() {
+            return names;
+        }
+        match rdma::mode(roots) {
+            Ok(Some(RdmaMode::Exclusive)) => names,
+            Ok(_) => Vec::new(),
+            Err(error) => {
+                tracing::warn!(vf = %pci, error = words(&error), "its RDMA devices do not follow it");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Moves the RDMA devices of the attachment's VFs after their netdevs, into the pod's namespace or back from it. The
+    /// pod has its network without them, so what cannot be moved is only told. From a namespace that ends they come back
+    /// by themselves.
+    pub(crate) fn move_rdma(&self, attachment: &Attachment, pod: &PodNamespace, way: RdmaWay) {
+        let (from, to) = match way {
+            RdmaWay::IntoPod => (self.home.as_fd(), pod.as_fd()),
+            RdmaWay::Home => (pod.as_fd(), self.home.as_fd()),
+        };
+        for vf in attachment.links.iter().filter_map(|link| link.vf.as_ref()) {
+            if let Err(error) = rdma::follow(&self.parts.sriov.roots, &vf.rdma, from, to) {
+                let vf = vf.original.pci;
+                tracing::warn!(key = %attachment.key, %vf, error = words(&error), "an RDMA device stays behind");
+            }
+        }
     }
 
     /// sriov-cni's files, so that both plugins can share a machine (TRAPS V5).

@@ -21,6 +21,7 @@ use crate::plan::{self, Addresses};
 use crate::record::Attachment;
 use crate::request::Request;
 use crate::select::{LinkUse, usage_id};
+use crate::vf::RdmaWay;
 
 /// Numbers that are tried for a pod's links.
 const NUMBERS: u32 = 16;
@@ -53,7 +54,14 @@ impl Engine {
         self.refuse_strangers(request, attachment)?;
         self.quiet_masters(attachment);
         self.take_vfs(request, attachment)?;
+        if attachment.has_rdma() {
+            // A crash must know them to bring them back.
+            self.write_down(attachment)?;
+        }
         let made = self.wire(request, attachment, pod, link_first, &mut turn, clock)?;
+        if attachment.has_rdma() {
+            self.move_rdma(attachment, pod, RdmaWay::IntoPod);
+        }
         for (link, made) in attachment.links.iter_mut().filter(|link| link.is_ours()).zip(&made.links) {
             link.mac = made.address.as_ref().and_then(hw_addr);
             link.mtu = made.mtu;
