@@ -7,6 +7,7 @@ mod api;
 mod attach;
 mod measure;
 mod probe;
+mod sriov;
 mod synthetic;
 
 use std::path::PathBuf;
@@ -49,6 +50,15 @@ enum What {
         #[arg(long, hide = true, value_name = "DIR")]
         programs: Option<PathBuf>,
     },
+    /// VFs in a machine of the lab: made, given to a pod and taken back, beside `ip` and sysfs by hand; then what a change
+    /// of one VF costs the inventory.
+    Sriov {
+        #[command(flatten)]
+        amount: sriov::Amount,
+        /// On this machine, which is one of the lab's (how that machine calls this).
+        #[arg(long, hide = true)]
+        here: bool,
+    },
     /// The agent: requests a second, memory, idleness, and how soon a change is told.
     Api {
         /// Seconds that each load lasts.
@@ -75,6 +85,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         What::Attach { amount, programs: Some(folder), .. } => attach::with_programs(folder, *amount)?,
         What::Attach { amount, vm: false, .. } => attach::on_host(&Workspace::load()?, *amount)?,
         What::Attach { amount, vm: true, .. } => attach::in_machine(&Workspace::load()?, *amount)?,
+        What::Sriov { amount, here: true } => sriov::here(*amount)?,
+        What::Sriov { amount, here: false } => sriov::in_machine(&Workspace::load()?, *amount)?,
         What::Api { seconds, changes } => {
             let workspace = Workspace::load()?;
             program::must(workspace.lab("packages").arg("test"))?;
