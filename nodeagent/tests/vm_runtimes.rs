@@ -130,6 +130,17 @@ fn cri_with_ours() {
     cri(&mut ours, &wires);
 }
 
+/// Waits until the agent answers.
+const READY: &str = "until curl -sf --unix-socket /run/multi-nic/api.sock http://localhost/readyz >/dev/null; do sleep 0.2; done";
+
+/// The one shell block of a page that has this in it.
+fn the_block(page: &str, sign: &str) -> String {
+    let mut found = blocks(page, &["sh"]);
+    found.retain(|block| block.contains(sign));
+    assert_eq!(found.len(), 1, "blocks with `{sign}`: {found:?}");
+    found.remove(0)
+}
+
 /// The pages are followed from the first command to the last; only the agent is ended between them.
 #[test]
 #[ignore = "needs the lab VM"]
@@ -138,13 +149,10 @@ fn the_commands_of_the_podman_page_and_of_the_readme_work_as_they_stand() {
     let walk = blocks(&page("docs/podman.md"), &["sh", "sh lab"]).join("\n");
     assert!(walk.contains("podman run -d --name b"), "docs/podman.md has other blocks: {walk}");
     let readme = page("README.md");
-    let short: Vec<String> =
-        blocks(&readme, &["sh"]).into_iter().filter(|block| block.contains("podman run")).collect();
-    let [short] = &short[..] else { panic!("README.md has {} blocks with podman", short.len()) };
+    let short = the_block(&readme, "--network rails");
     // A person is slower than the agent.
-    let ready = "until curl -sf --unix-socket /run/multi-nic/api.sock http://localhost/readyz >/dev/null; do sleep 0.2; done";
-    let short = short.replace(" &\n", &format!(" & agent=$!\n{ready}\n"));
-    assert!(short.contains(ready), "README.md starts no agent: {short}");
+    let short = short.replace(" &\n", &format!(" & agent=$!\n{READY}\n"));
+    assert!(short.contains(READY), "README.md starts no agent: {short}");
 
     let printed = checkout.bash(&format!(
         "{walk}\nagent=$!\necho '== left'\n\
@@ -166,4 +174,46 @@ fn the_commands_of_the_podman_page_and_of_the_readme_work_as_they_stand() {
     for sign in ["eth0-0", "eth0-1", "inet 192.168.0.1/18", "inet 192.168.64.1/18"] {
         assert!(readme.contains(sign), "no {sign}:\n{readme}");
     }
+}
+
+/// Capacity, four VFs, one in a container, held, free again: as README.md says it.
+#[test]
+#[ignore = "needs the lab VM"]
+fn the_walk_through_of_virtual_functions_in_the_readme_works_as_it_stands() {
+    let checkout = Checkout::new();
+    let setup = blocks(&page("docs/podman.md"), &["sh", "sh lab"]);
+    let configured = setup.iter().filter(|block| block.contains("/etc/containers/"));
+    let configured: Vec<String> =
+        configured.map(|block| block.replace("target/release/multi-nicd --config /etc/multi-nic cni-config fast > /etc/cni/net.d/fast.conflist", "")).collect();
+    let walk = the_block(&page("README.md"), "--network vfs")
+        .replace("/pfs/eth1 -d", "/pfs/eth1 -w '\n%{http_code}\n' -d");
+
+    let printed = checkout.bash(&format!(
+        "{}\ninstall -D target/release/multi-nic /opt/cni/bin/multi-nic; mkdir -p /etc/multi-nic\n\
+         # The machine's way to others, which no NIC of it is.\n\
+         ip link show up0 > /dev/null 2>&1 || ip link add up0 type dummy\n\
+         ip address replace 10.99.0.1/24 dev up0; ip link set up0 up; ip route replace default via 10.99.0.254\n\
+         lab/image docker.io/library/alpine:latest /tmp/alpine.tar -- && podman load -q -i /tmp/alpine.tar\n\
+         multi-nicd --standalone & agent=$!\n{READY}\n\
+         echo '== walk'\n{walk}\necho '== end'\n\
+         cat /sys/bus/pci/devices/0000:41:00.0/sriov_numvfs\n\
+         curl -s --unix-socket /run/multi-nic/api.sock http://localhost/v1/sriov/pfs/eth1 -d '{{\"numVfs\": 0}}' > /dev/null\n\
+         cat /sys/bus/pci/devices/0000:41:00.0/sriov_numvfs\nkill $agent; wait $agent\n\
+         ip route del default; ip link del up0; ip address flush dev eth1; podman rm -f -t 0 -a\n",
+        configured.join("\n"),
+    ));
+    println!("{printed}");
+
+    let (_, walk) = printed.split_once("== walk").expect("the walk");
+    let (walk, end) = walk.split_once("== end").expect("its end");
+    for sign in ["\"creatable\":7", "\n200\n", "\"state\":\"inPlace\"", "eth0-0", "inet 10.71.0.1/16"] {
+        assert!(walk.contains(sign), "no {sign}:\n{walk}");
+    }
+    let lists: Vec<&str> = walk.lines().filter(|line| line.contains("\"vfs\":[")).collect();
+    let [held, free] = lists[lists.len() - 2..] else { panic!("no two lists of VFs:\n{walk}") };
+    let count = |list: &str, state: &str| list.matches(&format!("\"state\":\"{state}\"")).count();
+    assert_eq!((count(held, "held"), count(held, "free")), (1, 3), "{held}");
+    assert!(held.contains("(network vfs, eth0)"), "{held}");
+    assert_eq!((count(free, "held"), count(free, "free")), (0, 4), "{free}");
+    assert!(end.contains("4\n") && end.contains("\n0\n"), "{end}");
 }

@@ -120,7 +120,7 @@ pub struct PfDesired {
     /// Who programs the embedded switch. Absent: as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub e_switch_mode: Option<PfEswitchMode>,
-    /// What its ports must speak; a difference is told, not changed. Absent: whatever.
+    /// What its ports must speak; firmware decides, so nothing is done to a PF that speaks otherwise. Absent: whatever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link_type: Option<PfLinkType>,
     /// What VFs are for. VFs in no group keep the driver that the kernel chose.

@@ -24,6 +24,10 @@ pub(crate) fn all(attachments: &[Arc<Attachment>], inventory: Option<&Inventory>
 fn words(attachment: &Attachment) -> String {
     let key = &attachment.key;
     match &attachment.pod {
+        // A runtime without pods gives the container's name alone.
+        Some(pod) if pod.namespace.is_empty() => {
+            format!("container {} (network {}, {})", pod.name, key.network, key.ifname)
+        }
         Some(pod) => format!("pod {}/{} (network {}, {})", pod.namespace, pod.name, key.network, key.ifname),
         None => format!("container {} (network {}, {})", key.container_id, key.network, key.ifname),
     }

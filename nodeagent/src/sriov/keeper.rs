@@ -20,6 +20,9 @@ use super::wish::Wish;
 /// the inventory follows a change a little later.
 const DRIFT: Duration = Duration::from_secs(1);
 
+/// How long the inventory may take to follow a change: it is read while VFs come and go.
+const FOLLOW: Duration = Duration::from_secs(15);
+
 /// First pause after a change that went wrong; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -44,8 +47,8 @@ struct Kept {
     /// It was not changed in this run since it is wanted so.
     first: bool,
     running: bool,
-    /// It has just been changed, and the inventory may not show that yet.
-    fresh: bool,
+    /// It has just been changed, and until then the inventory may not show that.
+    fresh: Option<Instant>,
     /// When to do something, or to look.
     due: Option<Instant>,
     failures: u32,
@@ -147,11 +150,11 @@ impl Keeper {
             Err(error) => Some(Trouble { state: PfState::Failed, error: error.sentence(), plan: None }),
         };
         if kept.trouble.is_some() {
-            kept.due = Some(now + pause(kept.failures));
+            (kept.due, kept.fresh) = (Some(now + pause(kept.failures)), None);
             kept.failures = kept.failures.saturating_add(1);
         } else {
             // The inventory follows.
-            (kept.due, kept.failures, kept.fresh) = (Some(now + DRIFT), 0, true);
+            (kept.due, kept.failures, kept.fresh) = (Some(now + DRIFT), 0, Some(now + FOLLOW));
         }
     }
 
@@ -169,7 +172,7 @@ impl Kept {
             since: clock,
             first: true,
             running: false,
-            fresh: false,
+            fresh: None,
             due: Some(now),
             failures: 0,
             trouble: None,
@@ -183,9 +186,14 @@ impl Kept {
     fn see(&mut self, plan: &Plan, half: bool, now: Instant, clock: SystemTime) -> bool {
         let due = self.due.is_some_and(|due| due <= now);
         let mut start = false;
-        self.fresh &= !due && !self.running;
+        self.fresh = self.fresh.filter(|until| *until > now && !self.running);
+        let in_flux = plan.problems.iter().any(|problem| matches!(problem, PlanProblem::InFlux(_)));
+        let unread = half || in_flux || (plan.steps.is_empty() && !plan.is_empty());
         let state = if self.running {
             self.due = None;
+            PfState::Applying
+        } else if let Some(until) = self.fresh.filter(|_| unread) {
+            self.due = Some(until);
             PfState::Applying
         } else if plan.problems.iter().any(PlanProblem::stops) {
             // What the inventory protects must not be touched, whatever a look without it would say.
@@ -194,8 +202,6 @@ impl Kept {
         } else if self.first || (!plan.steps.is_empty() && due) {
             start = true;
             self.due = None;
-            PfState::Applying
-        } else if self.fresh && (half || (plan.steps.is_empty() && !plan.is_empty())) {
             PfState::Applying
         } else if plan.is_empty() {
             match &self.trouble {

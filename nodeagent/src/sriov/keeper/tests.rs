@@ -108,7 +108,7 @@ fn vfs_that_the_inventory_has_half_read_hold_nobody_up() {
     machine.held();
     machine.pf.vfs[0].holders[0].by = HolderKind::Unknown;
     assert_eq!(machine.state(4), PfState::Applying);
-    machine.passes(1);
+    machine.passes(FOLLOW.as_secs());
     assert_eq!(machine.state(4), PfState::InPlace, "it stays so");
 }
 
