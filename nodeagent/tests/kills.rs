@@ -29,21 +29,10 @@ use soak::caller::{Caller, promised};
 use soak::pod::{Links, Pod};
 use soak::{FLAGS, Size, networks, number, soak};
 
-/// Makes two NICs `nic1` and `nic2` that are one end of a cable each.
-fn cables(lab: &Lab) {
-    for number in 1..=2 {
-        lab.ip(&format!(
-            "link add nic{number} address 02:00:00:00:01:0{number} type veth peer name wire{number}"
-        ));
-        lab.ip(&format!("link set nic{number} up"));
-        lab.ip(&format!("link set wire{number} up"));
-    }
-}
-
 /// A machine with two NICs and networks, and an agent that fails as it is told.
 fn machine(fail: &str) -> (Lab, Agent, Caller) {
     let lab = Lab::new();
-    cables(&lab);
+    networks::cables(&lab);
     networks::write(&lab, "macvlan");
     let mut agent = lab.start_failing(&FLAGS, fail);
     assert!(agent.gets_ready(), "{}", agent.log());
@@ -54,7 +43,7 @@ fn machine(fail: &str) -> (Lab, Agent, Caller) {
 #[test]
 fn a_kill_at_any_step_loses_nothing_and_leaves_nothing() {
     let lab = Lab::new();
-    cables(&lab);
+    networks::cables(&lab);
     let size = Size {
         cycles: number("MULTI_NIC_SOAK_CYCLES", 10_000),
         kills: number("MULTI_NIC_SOAK_KILLS", 210),

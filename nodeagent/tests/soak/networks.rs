@@ -32,6 +32,17 @@ impl Network {
     }
 }
 
+/// Makes two NICs `nic1` and `nic2` that are one end of a cable each.
+pub(crate) fn cables(lab: &Lab) {
+    for number in 1..=2 {
+        lab.ip(&format!(
+            "link add nic{number} address 02:00:00:00:01:0{number} type veth peer name wire{number}"
+        ));
+        lab.ip(&format!("link set nic{number} up"));
+        lab.ip(&format!("link set wire{number} up"));
+    }
+}
+
 /// The files of two networks over `nic1` and `nic2`: `small` has so few addresses that they come again soon.
 pub(crate) fn write(lab: &Lab, plugin: &str) {
     // Only then has the host all the routes that it will have.
