@@ -96,6 +96,18 @@ pub fn run(config: Config) -> Result<(), AgentError> {
     let functions = SriovParts::default();
     let attaching =
         Attaching::start(&config, store.clone(), &newest.subscribe(), &networks, history, functions.clone());
+    if let Some(wanted) = settings.rdma_mode.filter(|_| config.machine == Machine::Live) {
+        match sriov::rdma::make_mode(&functions.roots, wanted) {
+            Ok(true) => tracing::info!(mode = %wanted, "the mode of RDMA devices was set"),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(
+                    error = sriov::SriovError::from(error).sentence(),
+                    "the mode of RDMA devices is another"
+                )
+            }
+        }
+    }
     // After what attaching repairs: a VF that a crash left half given is no drift.
     let pfs = (config.machine == Machine::Live)
         .then(|| {

@@ -147,6 +147,12 @@ pub(crate) fn parse(file: &Path, text: &str) -> Result<Settings, ConfigError> {
     if let Some(policies) = top.get("sriov") {
         sriov::read(file, policies, &mut settings.sriov)?;
     }
+    top.one("rdmaMode", "shared, exclusive or asIs", &mut settings.rdma_mode, |item| {
+        match item.as_str()? {
+            "asIs" => Some(None),
+            word => word.parse().ok().map(Some),
+        }
+    })?;
     if let Some(section) = top.section("devicePlugin")? {
         let classes = settings.device_classes.keys().map(String::as_str).collect();
         device_plugin::read(section, &classes, &mut settings.device_plugin)?;

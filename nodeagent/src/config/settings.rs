@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use hwprobe::{SpeedClass, SpeedMbps, SpeedThresholds};
 use serde::{Serialize, Serializer};
+use sriov::rdma::RdmaMode;
 
 use super::device_plugin::DevicePlugin;
 use super::sriov::PfPolicySettings;
@@ -51,6 +52,12 @@ pub struct Settings {
     /// left as they are.
     #[schema(value_type = Vec<Object>)]
     pub sriov: Vec<PfPolicySettings>,
+    /// In which network namespaces RDMA devices are: shared (each in all), exclusive (each in one; those of VFs go into
+    /// their pod), or asIs. The kernel changes it only while there is no network namespace but the node's own, that is
+    /// before any pod; otherwise the log says what to write for the next start of the node.
+    #[serde(serialize_with = "rdma_mode")]
+    #[schema(value_type = String)]
+    pub rdma_mode: Option<RdmaMode>,
     /// Seconds between two full readings of the machine, 10 to 604800, or `off`. Changes are noticed
     /// through the kernel's notifications at once; this is only a safety net, and what it finds is logged.
     #[serde(serialize_with = "interval")]
@@ -81,6 +88,7 @@ impl Default for Settings {
             node_addresses: Vec::new(),
             device_classes: BTreeMap::new(),
             sriov: Vec::new(),
+            rdma_mode: None,
             reprobe_interval: ReprobeInterval::Seconds(600),
             log_level: LogLevel::Info,
             log_format: LogFormat::Auto,
@@ -266,6 +274,13 @@ fn thresholds<S: Serializer>(value: &SpeedThresholds, serializer: S) -> Result<S
     };
     serializer
         .collect_map([("standardFrom", short(value.standard_from)), ("highFrom", short(value.high_from))])
+}
+
+fn rdma_mode<S: Serializer>(value: &Option<RdmaMode>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        None => serializer.serialize_str("asIs"),
+        Some(mode) => serializer.collect_str(mode),
+    }
 }
 
 fn interval<S: Serializer>(value: &ReprobeInterval, serializer: S) -> Result<S::Ok, S::Error> {

@@ -58,6 +58,7 @@ sriov:
     eSwitchMode: legacy
     resourceName: rails
   - { nicSelector: { rootDevices: ["0000:3b:00.0"] }, numVfs: 0 }
+rdmaMode: exclusive
 reprobeInterval: off
 logLevel: debug
 logFormat: json
@@ -128,6 +129,7 @@ fn unknown_keys_and_wrong_values_are_named() {
         "devicePlugin: { pools: [{ name: a, selectors: [{ pfName: [x] }] }] }",
         "devicePlugin: { pools: [{ name: a, selectors: { pfNames: [\"x#3-1\"] } }] }",
         "devicePlugin: { pools: [{ name: a, selectors: { deviceClasses: [x] } }] }",
+        "rdmaMode: private",
         "sriov: 4",
         "sriov: [4]",
         "sriov: [{ numVfs: 4 }]",
