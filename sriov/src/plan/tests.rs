@@ -1,9 +1,11 @@
 //! Tests of the plan: single rules, and the property that a plan that is carried out leaves nothing to plan.
 
+use hwprobe::SriovZeroReason;
 use proptest::prelude::*;
 
 use super::*;
-use crate::holders::HolderKind;
+use crate::desired::LinkType;
+use crate::holders::{Holder, HolderKind};
 
 /// An igb: 7 VFs at most, an IOMMU, up.
 fn igb(enabled: u16) -> ObservedPf {
