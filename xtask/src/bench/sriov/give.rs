@@ -57,7 +57,7 @@ pub(super) fn measure(turns: usize) -> Result<()> {
     let mut bench = Bench::new()?;
     for (mac, title) in [
         (None, "without a MAC, so without a bind (goal: × 1.30 of the first)"),
-        (Some(MAC), "with a MAC, which igbvf takes with a bind only"),
+        (Some(MAC), "with a MAC: by hand with a bind, ours where the driver needs one"),
     ] {
         let mut given: Vec<(&str, Vec<Duration>)> = ALL.iter().map(|(_, name)| (*name, Vec::new())).collect();
         let mut back = given.clone();
