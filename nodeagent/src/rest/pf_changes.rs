@@ -59,7 +59,7 @@ pub(super) async fn want(
     let posted: PfDesired = read(&body)?;
     let desired = from_posted(&posted).map_err(|error| Refusal::new(ProblemCode::InvalidBody, error))?;
     let pfs = handle(&state)?;
-    let view = pfs.view();
+    let view = pfs.fresh_view().await;
     let status = pfs::find(&state, &view, &id)?;
     let plan = plan(pfs, status, desired).await?;
     if dry_run {
@@ -113,7 +113,7 @@ pub(super) async fn forget(
     entrance.must_be_root()?;
     Query::none(raw.as_deref())?;
     let pfs = handle(&state)?;
-    let view = pfs.view();
+    let view = pfs.fresh_view().await;
     let key = match view.away.iter().find(|away| **away == id) {
         Some(away) => away.clone(),
         None => pfs::find(&state, &view, &id)?.pf.key.clone(),

@@ -38,7 +38,7 @@ pub(super) async fn list(
     entrance.must_see_pods(&state.agent)?;
     Query::none(raw.as_deref())?;
     let stuck = stuck(&state);
-    Ok(answer_by_content(&headers, &pf_list(&*state.pf_view()?, &stuck)))
+    Ok(answer_by_content(&headers, &pf_list(&*state.pf_view().await?, &stuck)))
 }
 
 /// Shows one PF: what it should be, what it is, and what lies between.
@@ -64,7 +64,7 @@ pub(super) async fn show(
 ) -> Answer {
     entrance.must_see_pods(&state.agent)?;
     Query::none(raw.as_deref())?;
-    let view = state.pf_view()?;
+    let view = state.pf_view().await?;
     Ok(answer_by_content(&headers, &pf(find(&state, &view, &id)?, &stuck(&state))))
 }
 
@@ -91,7 +91,7 @@ pub(super) async fn vfs(
 ) -> Answer {
     entrance.must_see_pods(&state.agent)?;
     Query::none(raw.as_deref())?;
-    let view = state.pf_view()?;
+    let view = state.pf_view().await?;
     Ok(answer_by_content(&headers, &vf_list(view.generation, find(&state, &view, &id)?)))
 }
 

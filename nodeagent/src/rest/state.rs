@@ -60,9 +60,9 @@ impl Shared {
     }
 
     /// All PFs as they stand.
-    pub(crate) fn pf_view(&self) -> Result<Arc<View>, Refusal> {
+    pub(crate) async fn pf_view(&self) -> Result<Arc<View>, Refusal> {
         match &self.pfs {
-            Some(pfs) => Ok(pfs.view()),
+            Some(pfs) => Ok(pfs.fresh_view().await),
             None => {
                 let published = self.published()?;
                 Ok(Arc::new(shown_only(published.generation, &published.inventory)))

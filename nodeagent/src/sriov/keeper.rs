@@ -36,6 +36,8 @@ const HELD: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(crate) struct Keeper {
     pfs: BTreeMap<String, Kept>,
+    /// Since when nothing is wanted of the others.
+    unmanaged: BTreeMap<String, SystemTime>,
 }
 
 /// A PF that something is wanted of.
@@ -111,9 +113,11 @@ impl Keeper {
         self.pfs.retain(|key, kept| kept.running || there(key));
         for (pf, wish) in pfs {
             let Some(wish) = wish else {
-                look.pfs.push(unmanaged(pf, clock));
+                let since = *self.unmanaged.entry(pf.key.clone()).or_insert(clock);
+                look.pfs.push(unmanaged(pf, since));
                 continue;
             };
+            self.unmanaged.remove(&pf.key);
             let kept = self.pfs.entry(pf.key.clone()).or_insert_with(|| Kept::new(wish.clone(), now, clock));
             if kept.wish.desired != wish.desired {
                 *kept = Kept { running: kept.running, ..Kept::new(wish.clone(), now, clock) };
@@ -261,12 +265,12 @@ impl Kept {
 }
 
 /// A PF that nobody wants anything of.
-pub(crate) fn unmanaged(pf: ObservedPf, clock: SystemTime) -> Status {
+pub(crate) fn unmanaged(pf: ObservedPf, since: SystemTime) -> Status {
     Status {
         wish: None,
         plan: Plan::default(),
         state: PfState::Unmanaged,
-        since: clock,
+        since,
         error: None,
         failures: 0,
         next: None,

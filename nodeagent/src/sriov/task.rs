@@ -60,6 +60,10 @@ pub(crate) struct View {
 enum Request {
     /// Something may be different.
     Look,
+    /// Somebody wants to see how it is now.
+    See {
+        answer: oneshot::Sender<()>,
+    },
     Done {
         key: String,
         desired: DesiredPf,
@@ -189,6 +193,15 @@ impl PfHandle {
         Arc::clone(&self.view.borrow())
     }
 
+    /// All PFs as they stand now: an attachment that has just ended may have changed nothing that the kernel tells.
+    pub(crate) async fn fresh_view(&self) -> Arc<View> {
+        let (answer, seen) = oneshot::channel();
+        self.ask(Request::See { answer });
+        // No answer: the agent is ending, and the last view is as good as any.
+        let _ = seen.await;
+        self.view()
+    }
+
     /// Tells of each new view.
     pub(crate) fn views(&self) -> watch::Receiver<Arc<View>> {
         self.view.clone()
@@ -262,6 +275,11 @@ impl Worker {
                 Ok(Request::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => EventCause::Agent,
                 Ok(Request::Look) => EventCause::Notification,
+                Ok(Request::See { answer }) => {
+                    due = self.look(EventCause::Agent);
+                    let _ = answer.send(());
+                    continue;
+                }
                 Ok(Request::Done { key, desired, outcome }) => {
                     self.log_outcome(&key, &outcome);
                     self.keeper.done(&key, &desired, &outcome, Instant::now());

@@ -243,6 +243,9 @@ fn a_pf_that_nobody_wants_anything_of_any_more_is_left_as_it_is() {
     let look = machine.look(None);
 
     assert_eq!((look.pfs[0].state, look.start.len(), look.due), (PfState::Unmanaged, 0, None));
+    let since = look.pfs[0].since;
+    machine.passes(5);
+    assert_eq!(machine.look(None).pfs[0].since, since);
 }
 
 #[test]
