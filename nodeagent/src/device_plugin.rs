@@ -81,8 +81,7 @@ pub(crate) fn start(parts: PluginParts<'_>) {
     for served in &served {
         let (state, _) = watch::channel(endpoint::State::default());
         let (served, kubelet, cache) = (Arc::clone(served), plugin.kubelet_dir.clone(), cache.clone());
-        let (folder, pfs_settled) = (folder.clone(), pfs_settled.clone());
-        tokio::spawn(Endpoint { served, kubelet, folder, cache, pfs_settled, state }.live());
+        tokio::spawn(Endpoint { served, kubelet, folder: folder.clone(), cache, state }.live());
     }
     let seconds = |count: u32| Duration::from_secs(u64::from(count));
     let patience = Patience {
@@ -95,7 +94,7 @@ pub(crate) fn start(parts: PluginParts<'_>) {
     };
     let classes = settings.device_classes.iter().map(|(name, class)| (name.clone(), class.into())).collect();
     let pools = served.into_iter().map(kept).collect();
-    tokio::spawn(Keeper { pools, classes, newest, holdings: held, attached, gave }.keep());
+    tokio::spawn(Keeper { pools, classes, newest, holdings: held, attached, gave, pfs_settled }.keep());
 }
 
 fn serve(

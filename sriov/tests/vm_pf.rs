@@ -12,37 +12,18 @@ mod pf_lab;
 
 use std::cell::Cell;
 use std::fs::{self, OpenOptions};
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use pf_lab::{
-    Lab, OTHER, PF, count, device, driver, drivers, group, ip_link, netdev, read, run, vf, vfs, wait_until,
+    Lab, Namespace, OTHER, PF, count, device, driver, drivers, group, ip_link, netdev, read, run, vf, vfs,
+    wait_until,
 };
-use sriov::rdma::{self, RdmaError, RdmaMode};
 use sriov::{
-    Action, Claim, Deadlines, DesiredPf, EswitchMode, HolderKind, NoClaims, PlanProblem, Roots, SriovError,
+    Action, Claim, Deadlines, DesiredPf, EswitchMode, HolderKind, NoClaims, PlanProblem, SriovError,
     VfDriver, VfTrouble,
 };
-
-/// A network namespace, gone at the end of the test.
-struct Namespace(&'static str);
-
-impl Namespace {
-    fn new(name: &'static str) -> Self {
-        run(&format!("ip netns add {name}"));
-        Self(name)
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        let _ = Command::new("ip").args(["netns", "del", self.0]).status();
-        // The kernel gives netdevs back from a work queue.
-        std::thread::sleep(Duration::from_millis(300));
-    }
-}
 
 fn holder_kinds(lab: &Lab) -> Vec<(u16, HolderKind)> {
     let pf = lab.control.observe_one(PF, &NoClaims).unwrap();
@@ -507,53 +488,6 @@ fn a_pf_that_the_operators_daemon_left_its_file_for_is_not_written_to() {
     assert_eq!((kept.as_str(), marked), ("2", false));
     assert!(ours.is_complete(), "{ours:?}");
     assert_eq!(count(PF), "1");
-}
-
-/// Puts the mode of RDMA back, and takes the device on the VF away.
-struct Rdma;
-
-impl Drop for Rdma {
-    fn drop(&mut self) {
-        let _ = Command::new("rdma").args(["link", "delete", "rxe0"]).status();
-        let _ = Command::new("rdma").args(["system", "set", "netns", "shared"]).status();
-    }
-}
-
-#[test]
-#[ignore = "needs the lab VM"]
-fn the_mode_of_rdma_is_read_set_and_refused_as_the_kernel_does() {
-    let lab = Lab::new();
-    assert!(lab.apply(PF, &vfs(1)).is_complete());
-    let _back = Rdma;
-    run(&format!("ip link set {0} up; rdma link add rxe0 type rxe netdev {0}", netdev(&vf(PF, 0))));
-    let roots = Roots::default();
-    let witness = || run("rdma system").split_whitespace().nth(1).unwrap().to_owned();
-    let host = fs::File::open("/proc/self/ns/net").unwrap();
-    let names = ["rxe0".to_owned()];
-
-    assert_eq!(rdma::mode(&roots).unwrap(), Some(RdmaMode::Shared));
-    assert!(!rdma::make_mode(&roots, RdmaMode::Shared).unwrap());
-    {
-        let pod = Namespace::new("mode");
-        let there = fs::File::open(format!("/run/netns/{}", pod.0)).unwrap();
-        let refused = rdma::make_mode(&roots, RdmaMode::Exclusive).unwrap_err();
-        assert!(matches!(refused, RdmaError::Busy { .. }), "{refused}");
-        assert_eq!(witness(), "shared");
-        let moved = rdma::follow(&roots, &names, host.as_fd(), there.as_fd()).unwrap();
-        assert!(moved.is_empty(), "in shared mode: {moved:?}");
-    }
-    // Namespaces go a little later than their names.
-    wait_until("the mode is set", || rdma::make_mode(&roots, RdmaMode::Exclusive).is_ok());
-    assert_eq!((rdma::mode(&roots).unwrap(), witness().as_str()), (Some(RdmaMode::Exclusive), "exclusive"));
-
-    // The driver of the lab can do no more than be refused; the device stays.
-    let pod = Namespace::new("mode");
-    let there = fs::File::open(format!("/run/netns/{}", pod.0)).unwrap();
-    let refused = rdma::follow(&roots, &names, host.as_fd(), there.as_fd()).unwrap_err();
-    assert!(matches!(&refused, RdmaError::Fixed { device } if device == "rxe0"), "{refused}");
-    assert!(run("rdma dev").contains("rxe0"));
-    let other = ["mlx5_9".to_owned()];
-    assert!(rdma::follow(&roots, &other, host.as_fd(), there.as_fd()).unwrap().is_empty());
 }
 
 /// A udev of our own: the machine has none.

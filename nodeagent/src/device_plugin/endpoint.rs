@@ -57,8 +57,6 @@ pub(crate) struct Endpoint {
     pub(crate) folder: FolderWatch,
     /// Raises the warning that somebody else serves the resource.
     pub(crate) cache: CacheHandle,
-    /// Turns true when the VFs that are wanted exist, as far as they can; absent when nobody makes any.
-    pub(crate) pfs_settled: Option<watch::Receiver<bool>>,
     /// How far it is, for whoever asks.
     pub(crate) state: watch::Sender<State>,
 }
@@ -190,10 +188,6 @@ impl Endpoint {
 
     /// Waits for the first full list with a device, and a while for devices that pods already have.
     async fn ready(&self, started: Instant) {
-        if let Some(mut settled) = self.pfs_settled.clone() {
-            // A sender that is gone settles nothing any more.
-            let _ = settled.wait_for(|settled| *settled).await;
-        }
         let mut list = self.served.list.subscribe();
         loop {
             let (some, whole) = match list.borrow_and_update().as_ref() {

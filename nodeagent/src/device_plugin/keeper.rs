@@ -39,11 +39,18 @@ pub(crate) struct Keeper {
     pub(crate) attached: Box<dyn Fn() -> BTreeSet<NicId> + Send>,
     /// Something was given out.
     pub(crate) gave: Arc<Notify>,
+    /// Turns true when the VFs that are wanted exist, as far as they can; absent when nobody makes any.
+    pub(crate) pfs_settled: Option<watch::Receiver<bool>>,
 }
 
 impl Keeper {
     /// Keeps them until there will be no other inventory.
     pub(crate) async fn keep(mut self) {
+        if let Some(mut settled) = self.pfs_settled.take() {
+            // A list that was made meanwhile would lack VFs, and the kubelet would fail the pods that have them for ever.
+            // A sender that is gone settles nothing any more.
+            let _ = settled.wait_for(|settled| *settled).await;
+        }
         loop {
             let due = self.look(Instant::now());
             let time = async {

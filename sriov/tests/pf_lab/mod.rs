@@ -149,3 +149,22 @@ pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+/// A network namespace, gone at the end of the test.
+pub(crate) struct Namespace(pub(crate) &'static str);
+
+impl Namespace {
+    /// A new one of this name.
+    pub(crate) fn new(name: &'static str) -> Self {
+        run(&format!("ip netns add {name}"));
+        Self(name)
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["netns", "del", self.0]).status();
+        // The kernel gives netdevs back from a work queue.
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}
