@@ -18,7 +18,7 @@ pub(crate) struct Args {
     /// Print the whole inventory as JSON: the document of the API's /v1/inventory.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Show more columns.
+    /// Show more columns, and the VFs of each PF as cells: free, held by whom, broken why, missing.
     #[arg(long)]
     pub(crate) wide: bool,
     /// Show virtual functions and virtual links too.

@@ -5,6 +5,7 @@ mod explain;
 mod follow;
 mod provenance;
 mod table;
+mod vf_cells;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;

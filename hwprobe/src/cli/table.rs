@@ -6,6 +6,8 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table};
 use hwprobe::{HeldBy, Inventory, Nic, NicKind, Relation, SpeedClass, SpeedSource, UplinkBasis};
 
+use super::vf_cells;
+
 /// Prints the NICs, what was left out, and the warnings.
 pub(crate) fn print(
     inventory: &Inventory,
@@ -34,6 +36,9 @@ pub(crate) fn print(
     }
     for line in table.lines() {
         writeln!(out, "{}", line.trim_end())?;
+    }
+    if wide {
+        vf_cells::print(inventory.nics.iter().filter(shown), out)?;
     }
     left_out(inventory, all, out)?;
     if inventory.node.uplink.basis == UplinkBasis::Remembered {
