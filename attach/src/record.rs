@@ -223,6 +223,13 @@ pub struct VfRecord {
     pub rdma: Vec<String>,
 }
 
+impl VfRecord {
+    /// A VF whose use begins.
+    pub(crate) fn new(role: VfRole, original: VfOriginal) -> Self {
+        Self { role, original, info_file: None, rdma: Vec::new() }
+    }
+}
+
 /// What a VF is used as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -99,7 +99,7 @@ impl Engine {
             link.original = Some(links::original(&datapath::Taken { address: None, ..taken }));
             (link.master_ifindex, link.master) = (index, name);
         }
-        link.vf = Some(VfRecord { role, original, info_file: None, rdma: Vec::new() });
+        link.vf = Some(VfRecord::new(role, original));
         Ok(())
     }
 
@@ -119,7 +119,7 @@ impl Engine {
             Some(vf) => vf.original.clone(),
             None => self.with_host(|host| self.vfs.observe(host, pci))?.map_err(|error| vf_error(&error))?,
         };
-        link.vf = Some(VfRecord { role: VfRole::Master, original, info_file: None, rdma: Vec::new() });
+        link.vf = Some(VfRecord::new(VfRole::Master, original));
         Ok(())
     }
 

@@ -97,16 +97,7 @@ pub fn run(config: Config) -> Result<(), AgentError> {
     let attaching =
         Attaching::start(&config, store.clone(), &newest.subscribe(), &networks, history, functions.clone());
     if let Some(wanted) = settings.rdma_mode.filter(|_| config.machine == Machine::Live) {
-        match sriov::rdma::make_mode(&functions.roots, wanted) {
-            Ok(true) => tracing::info!(mode = %wanted, "the mode of RDMA devices was set"),
-            Ok(false) => {}
-            Err(error) => {
-                tracing::warn!(
-                    error = sriov::SriovError::from(error).sentence(),
-                    "the mode of RDMA devices is another"
-                )
-            }
-        }
+        set_rdma_mode(&functions.roots, wanted);
     }
     // After what attaching repairs: a VF that a crash left half given is no drift.
     let pfs = (config.machine == Machine::Live)
@@ -204,6 +195,18 @@ pub fn run(config: Config) -> Result<(), AgentError> {
     cache.stop();
     tracing::info!("ended");
     served.map_err(AgentError::Runtime)
+}
+
+/// Makes the mode of RDMA devices what is wanted, as far as the kernel does it now; the agent goes on without.
+fn set_rdma_mode(roots: &sriov::Roots, wanted: sriov::rdma::RdmaMode) {
+    match sriov::rdma::make_mode(roots, wanted) {
+        Ok(true) => tracing::info!(mode = %wanted, "the mode of RDMA devices was set"),
+        Ok(false) => {}
+        Err(error) => {
+            let error = sriov::SriovError::from(error).sentence();
+            tracing::warn!(error, "the mode of RDMA devices is another");
+        }
+    }
 }
 
 /// Opens the listeners, waits for the signal, and lets everything end.

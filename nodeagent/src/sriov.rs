@@ -11,6 +11,7 @@
 mod claims;
 mod desired;
 mod dry_run;
+mod handle;
 mod keeper;
 mod policy;
 mod task;
@@ -20,9 +21,9 @@ pub(crate) use desired::{
     eswitch as eswitch_shown, from_posted, group as group_shown, link_type as link_type_shown,
     shown as desired_shown,
 };
-pub(crate) use dry_run::FolderPolicies;
 pub use dry_run::{SriovPlanError, sriov_plan};
+pub(crate) use handle::{PfHandle, View};
 pub(crate) use keeper::Status;
 pub(crate) use policy::NodePolicy;
-pub(crate) use task::{PfHandle, PfParts, PfTask, View, shown as shown_only};
+pub(crate) use task::{PfParts, PfTask, shown as shown_only};
 pub(crate) use wish::Wish;

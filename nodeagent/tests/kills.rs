@@ -27,7 +27,7 @@ use nix::unistd::Pid;
 use serde_json::json;
 use soak::caller::{Caller, promised};
 use soak::pod::{Links, Pod};
-use soak::{FLAGS, Size, networks, number, soak};
+use soak::{FLAGS, Size, networks, soak};
 
 /// A machine with two NICs and networks, and an agent that fails as it is told.
 fn machine(fail: &str) -> (Lab, Agent, Caller) {
@@ -44,14 +44,7 @@ fn machine(fail: &str) -> (Lab, Agent, Caller) {
 fn a_kill_at_any_step_loses_nothing_and_leaves_nothing() {
     let lab = Lab::new();
     networks::cables(&lab);
-    let size = Size {
-        cycles: number("MULTI_NIC_SOAK_CYCLES", 10_000),
-        kills: number("MULTI_NIC_SOAK_KILLS", 210),
-        width: 64,
-        rest: 4,
-        seed: number("MULTI_NIC_SOAK_SEED", 4),
-    };
-    soak(&lab, "macvlan", size);
+    soak(&lab, "macvlan", Size { cycles: 10_000, kills: 210, width: 64, rest: 4, seed: 4 });
 }
 
 #[test]

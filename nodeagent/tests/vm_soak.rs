@@ -15,19 +15,12 @@ mod harness;
 mod soak;
 
 use harness::Lab;
-use soak::{Size, networks, number, soak};
+use soak::{Size, networks, soak};
 
 #[test]
 #[ignore = "needs the lab VM"]
 fn ipvlan_pods_outlive_a_kill_at_any_step() {
     let lab = Lab::new();
     networks::cables(&lab);
-    let size = Size {
-        cycles: number("MULTI_NIC_SOAK_CYCLES", 500),
-        kills: number("MULTI_NIC_SOAK_KILLS", 15),
-        width: 16,
-        rest: 4,
-        seed: number("MULTI_NIC_SOAK_SEED", 6),
-    };
-    soak(&lab, "ipvlan", size);
+    soak(&lab, "ipvlan", Size { cycles: 500, kills: 15, width: 16, rest: 4, seed: 6 });
 }

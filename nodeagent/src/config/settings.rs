@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use hwprobe::{SpeedClass, SpeedMbps, SpeedThresholds};
+use hwprobe::{ProbeSettings, SpeedClass, SpeedMbps, SpeedThresholds};
 use serde::{Serialize, Serializer};
 use sriov::rdma::RdmaMode;
 
@@ -73,6 +73,21 @@ pub struct Settings {
     pub device_plugin: DevicePlugin,
     /// What clients may take at most.
     pub limits: Limits,
+}
+
+impl Settings {
+    /// How the machine is read.
+    pub(crate) fn probe(&self) -> ProbeSettings {
+        ProbeSettings {
+            thresholds: self.thresholds,
+            protected: self.protected.clone(),
+            excluded: self.excluded.clone(),
+            included: self.included.clone(),
+            api_servers: self.api_servers.clone(),
+            node_addresses: self.node_addresses.clone(),
+            ..ProbeSettings::default()
+        }
+    }
 }
 
 impl Default for Settings {

@@ -64,34 +64,7 @@ impl EventLog {
 
     /// Appends `differences` and wakes every stream.
     pub(crate) fn publish(&self, differences: Vec<Difference>, cause: EventCause, generation: u64) {
-        if differences.is_empty() {
-            return;
-        }
-        let time = rfc3339(SystemTime::now());
-        let mut ring = self.ring();
-        for difference in differences {
-            let Difference { kind, nic, name, gpu, changes, warning } = difference;
-            let id = EventId::new(&self.epoch, ring.newest + 1);
-            let time = time.clone();
-            let event = Event {
-                id,
-                kind,
-                time,
-                generation,
-                cause,
-                nic,
-                name,
-                gpu,
-                changes,
-                warning,
-                attachment: None,
-                failure: None,
-            };
-            ring.push(&event);
-        }
-        let newest = ring.newest;
-        drop(ring);
-        self.newest.send_replace(newest);
+        self.append(differences.into_iter().map(|difference| (difference, None, None)), cause, generation);
     }
 
     /// Appends what happened to an attachment and wakes every stream.
@@ -103,50 +76,41 @@ impl EventLog {
         changes: Vec<FieldChange>,
         (cause, generation): (EventCause, u64),
     ) {
-        let mut ring = self.ring();
-        let event = Event {
-            id: EventId::new(&self.epoch, ring.newest + 1),
-            kind,
-            time: rfc3339(SystemTime::now()),
-            generation,
-            cause,
-            nic: None,
-            name: None,
-            gpu: None,
-            changes,
-            warning: None,
-            attachment: Some(attachment),
-            failure,
-        };
-        ring.push(&event);
-        let newest = ring.newest;
-        drop(ring);
-        self.newest.send_replace(newest);
+        let difference = Difference { kind, nic: None, name: None, gpu: None, changes, warning: None };
+        self.append([(difference, Some(attachment), failure)], cause, generation);
     }
 
-    /// Appends what happened to a PF on its way to what is wanted of it, and wakes every stream.
-    pub(crate) fn publish_pf(
+    fn append(
         &self,
-        pf: &sriov::ObservedPf,
-        changes: Vec<FieldChange>,
-        (cause, generation): (EventCause, u64),
+        all: impl IntoIterator<Item = (Difference, Option<AttachmentRef>, Option<AttachmentFailure>)>,
+        cause: EventCause,
+        generation: u64,
     ) {
+        let mut all = all.into_iter().peekable();
+        if all.peek().is_none() {
+            return;
+        }
+        let time = rfc3339(SystemTime::now());
         let mut ring = self.ring();
-        let event = Event {
-            id: EventId::new(&self.epoch, ring.newest + 1),
-            kind: EventType::SriovChanged,
-            time: rfc3339(SystemTime::now()),
-            generation,
-            cause,
-            nic: Some(pf.nic.clone()),
-            name: pf.name.clone(),
-            gpu: None,
-            changes,
-            warning: None,
-            attachment: None,
-            failure: None,
-        };
-        ring.push(&event);
+        for (difference, attachment, failure) in all {
+            let Difference { kind, nic, name, gpu, changes, warning } = difference;
+            let id = EventId::new(&self.epoch, ring.newest + 1);
+            let time = time.clone();
+            ring.push(&Event {
+                id,
+                kind,
+                time,
+                generation,
+                cause,
+                nic,
+                name,
+                gpu,
+                changes,
+                warning,
+                attachment,
+                failure,
+            });
+        }
         let newest = ring.newest;
         drop(ring);
         self.newest.send_replace(newest);

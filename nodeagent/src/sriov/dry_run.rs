@@ -9,10 +9,9 @@ use std::sync::Arc;
 use hwprobe::{Probe, ProbeError};
 use sriov::{Roots, plan};
 
-use super::policy::NodePolicy;
 use super::task::observed;
 use super::wish::Wishes;
-use crate::config::{ConfigError, FILE, Settings, pf_policies};
+use crate::config::{ConfigError, FILE, pf_policies};
 use crate::standalone::folder_policies;
 
 /// Why there is no plan.
@@ -78,29 +77,4 @@ pub fn sriov_plan(config: &Path) -> Result<String, SriovPlanError> {
 fn line(text: &mut String, line: &str) {
     // A text takes everything.
     let _ = writeln!(text, "{line}");
-}
-
-/// What a folder says of PFs.
-#[derive(Debug, Default)]
-pub(crate) struct FolderPolicies {
-    pub(crate) policies: Vec<NodePolicy>,
-    /// Device classes of the folder.
-    pub(crate) classes: BTreeMap<String, attach::network::DeviceClass>,
-    /// What is wrong with policies, or files that cannot be read.
-    pub(crate) reports: Vec<String>,
-}
-
-impl Settings {
-    /// How the machine is read.
-    pub(crate) fn probe(&self) -> hwprobe::ProbeSettings {
-        hwprobe::ProbeSettings {
-            thresholds: self.thresholds,
-            protected: self.protected.clone(),
-            excluded: self.excluded.clone(),
-            included: self.included.clone(),
-            api_servers: self.api_servers.clone(),
-            node_addresses: self.node_addresses.clone(),
-            ..hwprobe::ProbeSettings::default()
-        }
-    }
 }

@@ -3,24 +3,26 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Instant, SystemTime};
 
 use hwprobe::{Inventory, UplinkBasis};
-use openapi::{EventCause, FieldChange, NetworkReport, PfDesired, PfState};
+use openapi::{EventCause, EventType, FieldChange, NetworkReport, PfDesired, PfState};
 use sriov::{Claim, Deadlines, DesiredPf, ObservedPf, PfControl, PfLocks, Roots, Works, from_inventory};
 use store::{Batch, Store, Table};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 use super::claims;
 use super::desired::from_posted;
-use super::keeper::{Keeper, Outcome, Status, unmanaged};
+use super::handle::{PfHandle, Request, View};
+use super::keeper::{Keeper, Outcome, unmanaged};
 use super::policy::NodePolicy;
 use super::wish::Wishes;
 use crate::agent::chain;
 use crate::calls::Calls;
 use crate::current_networks::Current;
+use crate::inventory::diff::Difference;
 use crate::inventory::events::EventLog;
 use crate::inventory::published::Newest;
 use crate::metrics::Metrics;
@@ -43,53 +45,6 @@ pub(crate) struct PfParts {
     pub(crate) works: Works,
     pub(crate) log: Arc<EventLog>,
     pub(crate) metrics: Arc<Metrics>,
-}
-
-/// All PFs as they stand.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct View {
-    /// Generation of the inventory.
-    pub(crate) generation: u64,
-    pub(crate) pfs: Vec<Status>,
-    /// Devices with a desired state of their own that are not there.
-    pub(crate) away: Vec<String>,
-    pub(crate) reports: Vec<NetworkReport>,
-}
-
-/// What others ask of the thread.
-enum Request {
-    /// Something may be different.
-    Look,
-    /// Somebody wants to see how it is now.
-    See {
-        answer: oneshot::Sender<()>,
-    },
-    Done {
-        key: String,
-        desired: DesiredPf,
-        outcome: Box<Outcome>,
-    },
-    Post {
-        key: String,
-        desired: PfDesired,
-        answer: oneshot::Sender<Result<(), String>>,
-    },
-    Drop {
-        key: String,
-        answer: oneshot::Sender<Result<bool, String>>,
-    },
-    Stop,
-}
-
-/// The way to the thread. Clones are the same way.
-#[derive(Clone)]
-pub(crate) struct PfHandle {
-    requests: Sender<Request>,
-    view: watch::Receiver<Arc<View>>,
-    control: Arc<PfControl>,
-    locks: PfLocks,
-    works: Works,
-    claimed: Arc<dyn Fn() -> Vec<Claim> + Send + Sync>,
 }
 
 /// The running thread.
@@ -184,70 +139,6 @@ impl PfTask {
         if self.thread.join().is_err() {
             tracing::error!("the thread of the PFs had failed");
         }
-    }
-}
-
-impl PfHandle {
-    /// All PFs as they stand.
-    pub(crate) fn view(&self) -> Arc<View> {
-        Arc::clone(&self.view.borrow())
-    }
-
-    /// All PFs as they stand now: an attachment that has just ended may have changed nothing that the kernel tells.
-    pub(crate) async fn fresh_view(&self) -> Arc<View> {
-        let (answer, seen) = oneshot::channel();
-        self.ask(Request::See { answer });
-        // No answer: the agent is ending, and the last view is as good as any.
-        let _ = seen.await;
-        self.view()
-    }
-
-    /// Tells of each new view.
-    pub(crate) fn views(&self) -> watch::Receiver<Arc<View>> {
-        self.view.clone()
-    }
-
-    /// Work on PFs that hangs.
-    pub(crate) fn works(&self) -> &Works {
-        &self.works
-    }
-
-    /// Whether somebody works on the PF, in words.
-    pub(crate) fn changing(&self, key: &str) -> Option<String> {
-        self.locks.changing(key).map(|changing| changing.to_string())
-    }
-
-    /// What would be done to a PF now. Reads the machine: for threads that may block.
-    ///
-    /// # Errors
-    /// When the PF is not there or the kernel cannot be asked.
-    pub(crate) fn plan(&self, key: &str, desired: &DesiredPf) -> Result<sriov::Plan, sriov::SriovError> {
-        self.control.plan(key, desired, &&*self.claimed)
-    }
-
-    /// Wants this of a PF from now on, whatever policies say. Returns when it is written down and looked at.
-    ///
-    /// # Errors
-    /// When it cannot be written down.
-    pub(crate) async fn post(&self, key: &str, desired: PfDesired) -> Result<(), String> {
-        let (answer, told) = oneshot::channel();
-        self.ask(Request::Post { key: key.to_owned(), desired, answer });
-        told.await.unwrap_or_else(|_| Err("the agent is ending".to_owned()))
-    }
-
-    /// Wants of a PF only what policies say. False: nothing else was wanted.
-    ///
-    /// # Errors
-    /// When it cannot be written down.
-    pub(crate) async fn forget(&self, key: &str) -> Result<bool, String> {
-        let (answer, told) = oneshot::channel();
-        self.ask(Request::Drop { key: key.to_owned(), answer });
-        told.await.unwrap_or_else(|_| Err("the agent is ending".to_owned()))
-    }
-
-    fn ask(&self, request: Request) {
-        // Nobody listens when the agent ends.
-        let _ = self.requests.send(request);
     }
 }
 
@@ -430,7 +321,15 @@ impl Worker {
                 }
                 None => tracing::info!(pf, state, vfs = count, "a PF is in another state"),
             }
-            self.parts.log.publish_pf(&status.pf, changes, (cause, view.generation));
+            let difference = Difference {
+                kind: EventType::SriovChanged,
+                nic: Some(status.pf.nic.clone()),
+                name: status.pf.name.clone(),
+                gpu: None,
+                changes,
+                warning: None,
+            };
+            self.parts.log.publish(vec![difference], cause, view.generation);
         }
         self.told = now;
         self.parts.metrics.pfs(view);

@@ -7,7 +7,7 @@ use crds::{NetworkSpec, Object};
 
 use super::folder::Reading;
 use super::report::Gravity;
-use crate::sriov::{FolderPolicies, NodePolicy};
+use crate::sriov::NodePolicy;
 
 /// What is wanted of this host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -97,6 +97,16 @@ pub(crate) fn settle(reading: &Reading, before: &Wanted) -> Wanted {
         }
     }
     wanted
+}
+
+/// What a folder says of PFs.
+#[derive(Debug, Default)]
+pub(crate) struct FolderPolicies {
+    pub(crate) policies: Vec<NodePolicy>,
+    /// Device classes of the folder.
+    pub(crate) classes: BTreeMap<String, DeviceClass>,
+    /// What is wrong with policies, or files that cannot be read.
+    pub(crate) reports: Vec<String>,
 }
 
 /// What the folder says of PFs, for who plans without an agent.

@@ -39,9 +39,19 @@ pub(crate) struct Size {
     pub(crate) seed: u64,
 }
 
-/// A number of the environment.
-pub(crate) fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).map_or(default, |text| text.parse().expect(variable))
+impl Size {
+    /// What the environment says of it counts more.
+    fn as_told(self) -> Self {
+        let number = |variable: &str, default: u64| {
+            std::env::var(variable).map_or(default, |text| text.parse().expect(variable))
+        };
+        Self {
+            cycles: number("MULTI_NIC_SOAK_CYCLES", self.cycles),
+            kills: number("MULTI_NIC_SOAK_KILLS", self.kills),
+            seed: number("MULTI_NIC_SOAK_SEED", self.seed),
+            ..self
+        }
+    }
 }
 
 /// Flags of every agent: nothing but pods.
@@ -55,6 +65,7 @@ const UNREST: Duration = Duration::from_secs(240);
 
 /// Runs it over `nic1` and `nic2`, and panics with all that was wrong.
 pub(crate) fn soak(lab: &Lab, plugin: &str, size: Size) {
+    let size = size.as_told();
     networks::write(lab, plugin);
     let begun = Instant::now();
     let mut kills = Kills::new(size);
