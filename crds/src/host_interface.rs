@@ -117,10 +117,31 @@ pub struct HostInterfaceStatus {
     /// Counters of a NIC. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stat: Option<InterfaceStat>,
+    /// Routes to other hosts by network, as the agent found them when it looked last. Default: none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4096))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["network"]))]
+    pub routes: Vec<RouteReport>,
     /// What holds of the object. Default: nothing is said.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+}
+
+/// Routes of a node to the blocks of the other hosts of a network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteReport {
+    /// Name of the network.
+    pub network: String,
+    /// Routes that there should be.
+    pub wanted: u32,
+    /// Those of them that there are.
+    pub present: u32,
+    /// Why some are missing, or who takes them away. Default: empty, nothing is the matter.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub message: String,
 }
 
 /// Counters of a NIC, as the predecessor meant them.

@@ -53,7 +53,7 @@ pub use config::{ConfigSpec, DaemonSpec, HostPathMount};
 pub use definition::{Definition, FORMER_GROUP, GROUP, definitions};
 pub use device_class::{DeviceClass, DeviceClassSpec, DeviceIds};
 pub use host_interface::{
-    HostInterfaceSpec, HostInterfaceStatus, Interface, InterfaceStat, SriovCapacity, UNMANAGED_LABEL,
+    HostInterfaceSpec, HostInterfaceStatus, Interface, InterfaceStat, RouteReport, SriovCapacity, UNMANAGED_LABEL,
 };
 pub use ip_pool::{Allocation, IpPoolSpec};
 pub use multi_nic_network::{
