@@ -1,0 +1,207 @@
+//! What is to be done for one network, and what is to be said of it. Pure.
+
+mod hosts;
+mod overlap;
+mod status;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crds::{CidrSpec, NetConfSettings};
+
+use crate::attachment::{self, AttachmentPlan, Definition};
+use crate::blocks;
+use crate::condition::Reason;
+use crate::index::Index;
+use crate::seen::{Key, Network};
+use crate::write::{Finalized, Write, WriteKey};
+
+pub use hosts::presences;
+
+/// The predecessor's finalizers end so.
+const FORMER_FINALIZER: &str = ".multinic.fms.io";
+
+/// What went wrong with changes of this network, by object.
+pub type Failures = BTreeMap<WriteKey, String>;
+
+/// What is to be done for a network.
+#[derive(Debug, Default, PartialEq)]
+pub struct NetworkPlan {
+    /// Changes of objects. While there are any, nothing is said of the network.
+    pub writes: Vec<Write>,
+    /// What is to be said of the network, if it is not said already.
+    pub status: Option<Write>,
+}
+
+/// Everything that a status is made of.
+#[derive(Debug)]
+pub(crate) struct Found<'a> {
+    pub(crate) network: &'a Network,
+    pub(crate) blocks: Option<blocks::Wanted>,
+    pub(crate) refusal: Option<(Reason, String)>,
+    pub(crate) invalid: Vec<crds::Problem>,
+    pub(crate) attachments: AttachmentPlan,
+    pub(crate) failures: &'a Failures,
+    pub(crate) waiting: bool,
+}
+
+/// Plans a network by its name; `now` is RFC 3339.
+pub fn plan(index: &Index, name: &str, failures: &Failures, now: &str) -> NetworkPlan {
+    let mut plan = NetworkPlan::default();
+    let Some(network) = index.networks.get(&Key::cluster(name)) else {
+        plan.writes = leave(index, name);
+        return plan;
+    };
+    if network.meta.deleting {
+        plan.writes.extend(unfinalize(index, Finalized::Network, network.meta.key.name.as_str()));
+        return plan;
+    }
+    let invalid = network.spec.validate();
+    let hosts = hosts::presences(index);
+    let objects = objects_of(index, name);
+    let taken = names_of_others(index, name);
+    let refusal = overlap::refusal(index, network);
+    let ours = is_ours_to_number(network);
+    let blocks = ours.then(|| {
+        blocks::plan(&blocks::Input {
+            name,
+            spec: &network.spec,
+            objects: &objects,
+            hosts: &hosts,
+            taken: &taken,
+            frozen: refusal.is_some() || !invalid.is_empty(),
+        })
+    });
+    let nets = match &blocks {
+        Some(blocks) => blocks.nets.clone(),
+        None => hosts::nets(&network.spec, &hosts),
+    };
+    if let Some(blocks) = &blocks {
+        plan.writes.extend(block_writes(index, name, blocks, &objects));
+    }
+    let definition = definition(index, network, nets).filter(|_| invalid.is_empty());
+    let mut attachments = attachment::plan(index, network, definition.as_ref());
+    if !index.attachments.is_absent() {
+        plan.writes.append(&mut attachments.writes);
+    }
+    let waiting = !plan.writes.is_empty();
+    let found = Found { network, blocks, refusal, invalid, attachments, failures, waiting };
+    plan.status = status::write(index, &found, &hosts, now);
+    plan
+}
+
+/// `ipam.type` says that the addresses are ours to give.
+pub(crate) fn is_ours_to_number(network: &Network) -> bool {
+    let section = network.spec.ipam_section().unwrap_or_default();
+    section.get("type").and_then(|kind| kind.as_str()) == Some(crds::MULTI_NIC_IPAM)
+}
+
+/// What its attachment definitions should be; absent when its `ipam` text cannot be parsed.
+fn definition(index: &Index, network: &Network, discovered: Vec<String>) -> Option<Definition> {
+    let mut settings = NetConfSettings { discovered, ..NetConfSettings::default() };
+    if let Some(config) = index.config() {
+        settings.cni_type.clone_from(&config.spec.cni_type);
+        settings.daemon_port = u16::try_from(config.spec.daemon.port).unwrap_or(settings.daemon_port);
+    }
+    let config = network.spec.netconf(&network.meta.key.name, &settings).ok()?;
+    Some(Definition { config: config.to_string(), resource_name: String::new() })
+}
+
+/// CIDR objects of a network, by name.
+fn objects_of<'a>(index: &'a Index, network: &str) -> BTreeMap<&'a str, &'a CidrSpec> {
+    let own = index.blocks.iter().filter(|blocks| blocks.spec.config.name == network);
+    own.map(|blocks| (blocks.meta.key.name.as_str(), &blocks.spec)).collect()
+}
+
+/// Names of CIDR objects that other networks have or will have.
+fn names_of_others<'a>(index: &'a Index, network: &str) -> BTreeSet<&'a str> {
+    let objects = index.blocks.iter().filter(|blocks| blocks.spec.config.name != network);
+    let others = index.networks.iter().filter(|other| other.meta.key.name != network);
+    objects
+        .map(|one| one.meta.key.name.as_str())
+        .chain(others.map(|one| one.meta.key.name.as_str()))
+        .collect()
+}
+
+fn block_writes(
+    index: &Index,
+    network: &str,
+    wanted: &blocks::Wanted,
+    objects: &BTreeMap<&str, &CidrSpec>,
+) -> Vec<Write> {
+    let mut writes = Vec::new();
+    for (name, spec) in &wanted.objects {
+        let spec = || Box::new(spec.clone());
+        match objects.get(name.as_str()) {
+            Some(existing) if **existing == *spec() => {}
+            Some(_) => {
+                let version = index.blocks.version(&Key::cluster(name)).cloned().unwrap_or_default();
+                writes.push(Write::UpdateBlocks { name: name.clone(), version, spec: spec() });
+            }
+            None => writes.push(Write::CreateBlocks { name: name.clone(), spec: spec() }),
+        }
+    }
+    // An object that could not be worked out anew stays as it is.
+    if wanted.objects.is_empty() {
+        return writes;
+    }
+    for name in objects.keys().filter(|name| !wanted.objects.contains_key(**name)) {
+        debug_assert_ne!(*name, network);
+        writes.extend(delete_blocks(index, name, false));
+    }
+    writes
+}
+
+/// What a network that is gone has left. Its attachment definitions belong to it: the cluster's garbage collection has
+/// them.
+fn leave(index: &Index, network: &str) -> Vec<Write> {
+    let objects = objects_of(index, network);
+    objects.keys().filter_map(|name| delete_blocks(index, name, true)).collect()
+}
+
+fn delete_blocks(index: &Index, name: &str, network_gone: bool) -> Option<Write> {
+    let blocks = index.blocks.get(&Key::cluster(name))?;
+    if blocks.meta.deleting {
+        return unfinalize(index, Finalized::Blocks, name);
+    }
+    Some(Write::DeleteBlocks { name: name.to_owned(), uid: blocks.meta.uid.clone(), network_gone })
+}
+
+/// Takes the predecessor's finalizers off an object that is being deleted.
+fn unfinalize(index: &Index, kind: Finalized, name: &str) -> Option<Write> {
+    let key = Key::cluster(name);
+    let (meta, version) = match kind {
+        Finalized::Network => (&index.networks.get(&key)?.meta, index.networks.version(&key)),
+        Finalized::Blocks => (&index.blocks.get(&key)?.meta, index.blocks.version(&key)),
+        Finalized::Host => (&index.hosts.get(&key)?.meta, index.hosts.version(&key)),
+    };
+    let former = |one: &&String| one.starts_with("finalizers.") && one.ends_with(FORMER_FINALIZER);
+    if !meta.deleting || !meta.finalizers.iter().any(|one| former(&one)) {
+        return None;
+    }
+    let keep = meta.finalizers.iter().filter(|one| !former(one)).cloned().collect();
+    Some(Write::Finalizers {
+        kind,
+        name: name.to_owned(),
+        version: version.cloned().unwrap_or_default(),
+        keep,
+    })
+}
+
+/// What is to be done beside any network: HostInterfaces without a Node, and objects that are being deleted.
+pub fn plan_rest(index: &Index) -> Vec<Write> {
+    let mut writes = Vec::new();
+    for host in index.hosts.iter().filter(|host| !host.is_unmanaged()) {
+        let name = &host.meta.key.name;
+        if host.meta.deleting {
+            writes.extend(unfinalize(index, Finalized::Host, name));
+        } else if index.nodes.get(&Key::cluster(name)).is_none() {
+            writes.push(Write::DeleteHost { name: name.clone(), uid: host.meta.uid.clone() });
+        }
+    }
+    let ending = index.blocks.iter().filter(|blocks| blocks.meta.deleting);
+    writes.extend(ending.filter_map(|blocks| unfinalize(index, Finalized::Blocks, &blocks.meta.key.name)));
+    writes
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,43 @@
+//! Which hosts there are.
+
+use std::collections::BTreeMap;
+
+use crds::NetworkSpec;
+
+use crate::blocks::{Presence, net_order};
+use crate::index::Index;
+use crate::seen::Key;
+
+/// Every host that is there (TRAPS O3, O5): one whose agent told of it, and one whose Node is there though nobody tells.
+///
+/// A HostInterface that an agent of another machine wrote under the name (its `nodeUID` is not the Node's) counts as
+/// nobody's. One that lists no NICs takes nothing away: an agent that found nothing at its start is no departure.
+pub fn presences(index: &Index) -> BTreeMap<&str, Presence<'_>> {
+    let mut hosts: BTreeMap<&str, Presence<'_>> =
+        index.nodes.iter().map(|node| (node.meta.key.name.as_str(), Presence::Silent)).collect();
+    for host in index.hosts.iter().filter(|host| !host.meta.deleting) {
+        let name = host.meta.key.name.as_str();
+        let node = index.nodes.get(&Key::cluster(name));
+        let known = host.is_unmanaged() || node.is_some();
+        let same =
+            node.is_none_or(|node| host.spec.node_uid.is_empty() || host.spec.node_uid == node.meta.uid);
+        if known && same && !host.spec.interfaces.is_empty() {
+            hosts.insert(name, Presence::Here(&host.spec.interfaces));
+        } else if known {
+            hosts.entry(name).or_insert(Presence::Silent);
+        }
+    }
+    hosts
+}
+
+/// Networks of the hosts' NICs, for networks whose addresses others give.
+pub(super) fn nets(spec: &NetworkSpec, hosts: &BTreeMap<&str, Presence<'_>>) -> Vec<String> {
+    if !spec.master_nets.is_empty() {
+        return spec.master_nets.clone();
+    }
+    let here = hosts.values().filter_map(|presence| match presence {
+        Presence::Here(nics) => Some(nics.iter()),
+        Presence::Silent => None,
+    });
+    net_order(here.flatten().map(|nic| &nic.net_address).filter(|net| !net.is_empty()))
+}

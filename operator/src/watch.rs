@@ -1,0 +1,259 @@
+//! What happens in the cluster, as the index wants it: one watch a kind.
+//!
+//! Objects come as untyped JSON and are read one by one: an object that cannot be read is told of in the log and does not
+//! hide the others. Nothing is kept here but what [`seen`](crate::seen) has.
+
+use std::collections::HashSet;
+
+use futures_util::{StreamExt, pin_mut};
+use kube::api::{Api, ApiResource, DynamicObject};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Client, Resource};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use crate::index::{News, Told};
+use crate::metrics::Metrics;
+use crate::seen::{
+    Attachment, Blocks, Class, Host, Key, Meta, Namespace, Network, Node, Seen, Settings, Version, Versioned,
+};
+use crate::write::FIELD_MANAGER;
+
+/// Annotation of a network that was made from one of the former group.
+pub(crate) const MIRRORED_FROM: &str = "multinic.fms.io/mirrored-from";
+
+/// Starts all watches. They end when nobody listens any more.
+pub(crate) fn start(client: &Client, news: &mpsc::Sender<News>, metrics: &Metrics) {
+    let ours = |kind, plural| resource(crds::GROUP, "v1", kind, plural);
+    let core = |kind, plural| resource("", "v1", kind, plural);
+    follow(client, news, metrics, ours("MultiNicNetwork", "multinicnetworks"), network, News::Network);
+    follow(client, news, metrics, ours("HostInterface", "hostinterfaces"), host, News::Host);
+    follow(client, news, metrics, ours("CIDR", "cidrs"), blocks, News::Blocks);
+    follow(client, news, metrics, ours("DeviceClass", "deviceclasses"), class, News::Class);
+    follow(client, news, metrics, ours("Config", "configs"), settings, News::Settings);
+    follow(client, news, metrics, core("Node", "nodes"), node, News::Node);
+    follow(client, news, metrics, core("Namespace", "namespaces"), namespace, News::Namespace);
+    follow(client, news, metrics, attachment_resource(), attachment, News::Attachment);
+}
+
+/// A kind of the server.
+pub(crate) fn resource(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
+    let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+    ApiResource {
+        group: group.to_owned(),
+        version: version.to_owned(),
+        api_version,
+        kind: kind.to_owned(),
+        plural: plural.to_owned(),
+    }
+}
+
+/// NetworkAttachmentDefinition.
+pub(crate) fn attachment_resource() -> ApiResource {
+    resource("k8s.cni.cncf.io", "v1", "NetworkAttachmentDefinition", "network-attachment-definitions")
+}
+
+type Read<T> = fn(&DynamicObject) -> Result<T, serde_json::Error>;
+
+fn follow<T: Seen + Send + Sync + 'static>(
+    client: &Client,
+    news: &mpsc::Sender<News>,
+    metrics: &Metrics,
+    resource: ApiResource,
+    read: Read<T>,
+    wrap: fn(Told<T>) -> News,
+) {
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+    let (news, kind, restarts) = (news.clone(), resource.kind.clone(), metrics.watch_errors(&resource.kind));
+    tokio::spawn(async move {
+        let stream = watcher(api, watcher::Config::default()).default_backoff();
+        pin_mut!(stream);
+        // What cannot be read is told of once, not with every new list.
+        let mut unreadable = HashSet::new();
+        loop {
+            let told = match stream.next().await {
+                None => return,
+                Some(Err(error)) => {
+                    if is_unknown_kind(&error) {
+                        Told::NoSuchKind
+                    } else {
+                        restarts.inc();
+                        tracing::warn!(%kind, %error, "a watch begins anew");
+                        continue;
+                    }
+                }
+                Some(Ok(watcher::Event::Init)) => Told::Begin,
+                Some(Ok(watcher::Event::InitDone)) => Told::End,
+                Some(Ok(watcher::Event::InitApply(object))) => match seen(&object, read) {
+                    Ok(object) => Told::Listed(object),
+                    Err(error) => {
+                        complain(&mut unreadable, &kind, &object, &error);
+                        continue;
+                    }
+                },
+                Some(Ok(watcher::Event::Apply(object))) => match seen(&object, read) {
+                    Ok(object) => Told::Changed(object),
+                    Err(error) => {
+                        complain(&mut unreadable, &kind, &object, &error);
+                        continue;
+                    }
+                },
+                Some(Ok(watcher::Event::Delete(object))) => {
+                    let meta = meta(&object);
+                    Told::Gone(meta.key, meta.uid)
+                }
+            };
+            if news.send(wrap(told)).await.is_err() {
+                return;
+            }
+        }
+    });
+}
+
+fn complain(told: &mut HashSet<String>, kind: &str, object: &DynamicObject, error: &serde_json::Error) {
+    let key = meta(object).key.to_string();
+    if told.insert(key.clone()) {
+        tracing::warn!(kind, object = key, %error, "an object cannot be read; it counts as absent");
+    }
+}
+
+/// The server has no such kind (any more).
+fn is_unknown_kind(error: &watcher::Error) -> bool {
+    matches!(
+        error,
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+            | watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 404
+    )
+}
+
+/// What the writer gets back, and what a watch tells.
+pub(crate) fn seen<T>(object: &DynamicObject, read: Read<T>) -> Result<Versioned<T>, serde_json::Error> {
+    let version = Version(object.metadata.resource_version.clone().unwrap_or_default());
+    Ok(Versioned { version, object: read(object)? })
+}
+
+fn meta(object: &DynamicObject) -> Meta {
+    let of = object.meta();
+    Meta {
+        key: Key {
+            namespace: of.namespace.clone().unwrap_or_default(),
+            name: of.name.clone().unwrap_or_default(),
+        },
+        uid: of.uid.clone().unwrap_or_default(),
+        generation: of.generation.unwrap_or_default(),
+        created: of.creation_timestamp.as_ref().map(|time| time.0.to_string()).unwrap_or_default(),
+        labels: of.labels.clone().unwrap_or_default(),
+        finalizers: of.finalizers.clone().unwrap_or_default(),
+        deleting: of.deletion_timestamp.is_some(),
+    }
+}
+
+fn part<T: DeserializeOwned>(object: &DynamicObject, name: &str) -> Result<T, serde_json::Error> {
+    serde_json::from_value(
+        object.data.get(name).cloned().unwrap_or_else(|| Value::Object(serde_json::Map::new())),
+    )
+}
+
+pub(crate) fn network(object: &DynamicObject) -> Result<Network, serde_json::Error> {
+    let mut meta = meta(object);
+    // Labels of networks mean nothing here; keeping them would make their change one of ours.
+    meta.labels.clear();
+    let annotations = object.metadata.annotations.as_ref();
+    let mirrored = annotations.is_some_and(|all| all.contains_key(MIRRORED_FROM));
+    // A status of the predecessor that cannot be read is written anew.
+    let status = part(object, "status").unwrap_or_default();
+    Ok(Network { meta, spec: part(object, "spec")?, status, mirrored })
+}
+
+pub(crate) fn host(object: &DynamicObject) -> Result<Host, serde_json::Error> {
+    let mut meta = meta(object);
+    meta.labels.retain(|label, _| label == crds::UNMANAGED_LABEL);
+    let status: crds::HostInterfaceStatus = part(object, "status").unwrap_or_default();
+    Ok(Host { meta, spec: part(object, "spec")?, routes: status.routes })
+}
+
+pub(crate) fn blocks(object: &DynamicObject) -> Result<Blocks, serde_json::Error> {
+    let mut meta = meta(object);
+    meta.labels.clear();
+    Ok(Blocks { meta, spec: part(object, "spec")? })
+}
+
+fn class(object: &DynamicObject) -> Result<Class, serde_json::Error> {
+    Ok(Class { meta: meta(object), spec: part(object, "spec")? })
+}
+
+fn settings(object: &DynamicObject) -> Result<Settings, serde_json::Error> {
+    Ok(Settings { meta: meta(object), spec: part(object, "spec")? })
+}
+
+pub(crate) fn attachment(object: &DynamicObject) -> Result<Attachment, serde_json::Error> {
+    let mut meta = meta(object);
+    meta.labels.retain(|label, _| label == crate::attachment::GENERATED_LABEL);
+    let annotations = object.metadata.annotations.as_ref();
+    let resource_name = annotations.and_then(|all| all.get(crds::foreign::RESOURCE_NAME_ANNOTATION));
+    let owners = object.metadata.owner_references.iter().flatten();
+    let owner = owners.filter(|owner| owner.kind == "MultiNicNetwork").map(|owner| owner.uid.clone()).next();
+    let config = object.data.get("spec").and_then(|spec| spec.get("config")).and_then(Value::as_str);
+    Ok(Attachment {
+        config: config.unwrap_or_default().to_owned(),
+        resource_name: resource_name.cloned().unwrap_or_default(),
+        owner: owner.unwrap_or_default(),
+        config_by: config_by(object),
+        meta,
+    })
+}
+
+/// Who owns `spec.config` beside us; we, when nobody else does.
+fn config_by(object: &DynamicObject) -> String {
+    let mut found = String::new();
+    for entry in object.metadata.managed_fields.iter().flatten() {
+        let owns = entry
+            .fields_v1
+            .as_ref()
+            .is_some_and(|fields| fields.0.get("f:spec").and_then(|spec| spec.get("f:config")).is_some());
+        let manager = entry.manager.clone().unwrap_or_default();
+        if owns && (found.is_empty() || manager != FIELD_MANAGER) {
+            found = manager;
+        }
+    }
+    found
+}
+
+fn node(object: &DynamicObject) -> Result<Node, serde_json::Error> {
+    let texts = |value: Option<&Value>| -> Vec<String> {
+        let all = value.and_then(Value::as_array).into_iter().flatten();
+        all.filter_map(|one| one.as_str().map(str::to_owned)).collect()
+    };
+    let mut meta = meta(object);
+    meta.labels.clear();
+    // Kubelets write their status every few seconds; nothing else of a Node's metadata means anything here.
+    meta.generation = 0;
+    meta.finalizers.clear();
+    let addresses =
+        object.data.get("status").and_then(|status| status.get("addresses")).and_then(Value::as_array);
+    let is_address =
+        |one: &&Value| matches!(one.get("type").and_then(Value::as_str), Some("InternalIP" | "ExternalIP"));
+    let addresses = addresses.into_iter().flatten().filter(is_address);
+    let spec = object.data.get("spec");
+    let mut pod_ranges = texts(spec.and_then(|spec| spec.get("podCIDRs")));
+    if pod_ranges.is_empty() {
+        let single = spec.and_then(|spec| spec.get("podCIDR")).and_then(Value::as_str);
+        pod_ranges.extend(single.filter(|one| !one.is_empty()).map(str::to_owned));
+    }
+    Ok(Node {
+        meta,
+        addresses: addresses
+            .filter_map(|one| one.get("address").and_then(Value::as_str).map(str::to_owned))
+            .collect(),
+        pod_ranges,
+    })
+}
+
+fn namespace(object: &DynamicObject) -> Result<Namespace, serde_json::Error> {
+    let mut meta = meta(object);
+    meta.labels.clear();
+    let phase = object.data.get("status").and_then(|status| status.get("phase")).and_then(Value::as_str);
+    let active = phase == Some("Active") && !meta.deleting;
+    Ok(Namespace { meta, active })
+}

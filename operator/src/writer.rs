@@ -1,0 +1,261 @@
+//! The only place that changes anything in the cluster.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kube::Client;
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions,
+};
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+use crate::attachment::GENERATED_LABEL;
+use crate::blocks::number;
+use crate::index::{News, Told};
+use crate::lease::Hold;
+use crate::metrics::{Metrics, Verb};
+use crate::seen::Key;
+use crate::watch::{self, attachment_resource, resource, seen};
+use crate::write::{FIELD_MANAGER, Finalized, NETWORK_LABEL, SLICE_LABEL, Write};
+
+/// Requests under way at a time.
+const PARALLEL: usize = 16;
+
+/// How long one request may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The writer.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    client: Client,
+    metrics: Metrics,
+    hold: Hold,
+    permits: Arc<Semaphore>,
+}
+
+/// Why a change was not made, and with it when to try again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The object is not as it was when the change was planned.
+    Changed(String),
+    /// The server wants us to wait, for so long.
+    Busy(Duration),
+    /// The server cannot be reached, or is in trouble.
+    Away(String),
+    /// The server does not want it: rights, a webhook, the schema, a namespace that ends.
+    Refused(String),
+    /// This process no longer holds the Lease.
+    NotLeading,
+}
+
+impl Refusal {
+    /// For people.
+    pub(crate) fn sentence(&self) -> String {
+        match self {
+            Self::Changed(why) => format!("somebody changed it at the same time: {why}"),
+            Self::Busy(_) => "the API server is busy".to_owned(),
+            Self::Away(why) => format!("the API server cannot be asked: {why}"),
+            Self::Refused(why) => why.clone(),
+            Self::NotLeading => "another operator leads".to_owned(),
+        }
+    }
+}
+
+impl Writer {
+    pub(crate) fn new(client: Client, metrics: Metrics, hold: Hold) -> Self {
+        Self { client, metrics, hold, permits: Arc::new(Semaphore::new(PARALLEL)) }
+    }
+
+    /// Makes a change; what the object is then.
+    pub(crate) async fn write(&self, write: &Write) -> Result<Option<News>, Refusal> {
+        let Ok(_permit) = self.permits.acquire().await else { return Err(Refusal::NotLeading) };
+        if !self.hold.is_held() {
+            return Err(Refusal::NotLeading);
+        }
+        let (verb, kind, begun) = (verb(write), write.key().kind, Instant::now());
+        let result = match tokio::time::timeout(PATIENCE, self.carry_out(write)).await {
+            Ok(Ok(news)) => Ok(news),
+            Ok(Err(error)) => Err(refusal(&error)),
+            Err(_) => Err(Refusal::Away(format!("no answer within {} s", PATIENCE.as_secs()))),
+        };
+        self.metrics.request(verb, kind, result.is_ok(), begun.elapsed());
+        if let Err(refusal) = &result {
+            tracing::warn!(?verb, kind, object = %write.key().key, refusal = %refusal.sentence(), "a change was not made");
+        } else {
+            tracing::info!(?verb, kind, object = %write.key().key, "changed");
+        }
+        result
+    }
+
+    async fn carry_out(&self, write: &Write) -> Result<Option<News>, kube::Error> {
+        match write {
+            Write::Attachment { key, network, definition, force } => {
+                let mut object = json!({
+                    "apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
+                    "metadata": {
+                        "name": key.name, "namespace": key.namespace,
+                        "labels": {GENERATED_LABEL: "true"},
+                        "ownerReferences": [{
+                            "apiVersion": format!("{}/v1", crds::GROUP), "kind": "MultiNicNetwork",
+                            "name": network.key.name, "uid": network.uid,
+                            "controller": true, "blockOwnerDeletion": true,
+                        }],
+                    },
+                    "spec": {"config": definition.config},
+                });
+                if !definition.resource_name.is_empty() {
+                    object["metadata"]["annotations"] =
+                        json!({crds::foreign::RESOURCE_NAME_ANNOTATION: definition.resource_name});
+                }
+                let api = self.within(&attachment_resource(), key);
+                let made = api.patch(&key.name, &apply(*force), &Patch::Apply(&object)).await?;
+                Ok(seen(&made, watch::attachment).ok().map(|one| News::Attachment(Told::Changed(one))))
+            }
+            Write::DeleteAttachment { key, uid } => {
+                let api = self.within(&attachment_resource(), key);
+                Ok(delete(&api, &key.name, uid)
+                    .await?
+                    .then(|| News::Attachment(Told::Gone(key.clone(), uid.clone()))))
+            }
+            Write::CreateBlocks { name, spec } => {
+                let mut object = DynamicObject::new(name, &cidr()).data(json!({"spec": spec}));
+                object.metadata.labels = Some(block_labels(name, &spec.config.name).into());
+                let parameters =
+                    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+                let made = self.all(&cidr()).create(&parameters, &object).await?;
+                Ok(seen(&made, watch::blocks).ok().map(|one| News::Blocks(Told::Changed(one))))
+            }
+            Write::UpdateBlocks { name, version, spec } => {
+                let labels: std::collections::BTreeMap<String, String> =
+                    block_labels(name, &spec.config.name).into();
+                let object = json!({
+                    "apiVersion": format!("{}/v1", crds::GROUP), "kind": "CIDR",
+                    "metadata": {"name": name, "resourceVersion": version.0, "labels": labels},
+                    "spec": spec,
+                });
+                let made = self.all(&cidr()).patch(name, &apply(true), &Patch::Apply(&object)).await?;
+                Ok(seen(&made, watch::blocks).ok().map(|one| News::Blocks(Told::Changed(one))))
+            }
+            Write::DeleteBlocks { name, uid, network_gone } => {
+                if *network_gone && !self.networks_are_known().await? {
+                    return Ok(None);
+                }
+                let gone = delete(&self.all(&cidr()), name, uid).await?;
+                Ok(gone.then(|| News::Blocks(Told::Gone(Key::cluster(name), uid.clone()))))
+            }
+            Write::DeleteHost { name, uid } => {
+                let gone = delete(&self.all(&host()), name, uid).await?;
+                Ok(gone.then(|| News::Host(Told::Gone(Key::cluster(name), uid.clone()))))
+            }
+            Write::Finalizers { kind, name, version, keep } => {
+                let resource = match kind {
+                    Finalized::Network => network(),
+                    Finalized::Blocks => cidr(),
+                    Finalized::Host => host(),
+                };
+                let change = json!({"metadata": {"resourceVersion": version.0, "finalizers": keep}});
+                self.all(&resource).patch(name, &merge(), &Patch::Merge(&change)).await?;
+                // The watch tells whether it is gone.
+                Ok(None)
+            }
+            Write::NetworkStatus { name, status } => {
+                let object = json!({
+                    "apiVersion": format!("{}/v1", crds::GROUP), "kind": "MultiNicNetwork",
+                    "metadata": {"name": name}, "status": status,
+                });
+                let made =
+                    self.all(&network()).patch_status(name, &apply(true), &Patch::Apply(&object)).await?;
+                Ok(seen(&made, watch::network).ok().map(|one| News::Network(Told::Changed(one))))
+            }
+        }
+    }
+
+    /// The kind of networks is there and is not being deleted. Otherwise networks vanish because their definition does,
+    /// and what they have stays.
+    async fn networks_are_known(&self) -> Result<bool, kube::Error> {
+        let definitions =
+            resource("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions");
+        let name = format!("{}.{}", network().plural, crds::GROUP);
+        let definition = self.all(&definitions).get_opt(&name).await?;
+        Ok(definition.is_some_and(|one| one.metadata.deletion_timestamp.is_none()))
+    }
+
+    fn all(&self, resource: &ApiResource) -> Api<DynamicObject> {
+        Api::all_with(self.client.clone(), resource)
+    }
+
+    fn within(&self, resource: &ApiResource, key: &Key) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &key.namespace, resource)
+    }
+}
+
+fn network() -> ApiResource {
+    resource(crds::GROUP, "v1", "MultiNicNetwork", "multinicnetworks")
+}
+
+fn cidr() -> ApiResource {
+    resource(crds::GROUP, "v1", "CIDR", "cidrs")
+}
+
+fn host() -> ApiResource {
+    resource(crds::GROUP, "v1", "HostInterface", "hostinterfaces")
+}
+
+fn block_labels(name: &str, network: &str) -> [(String, String); 2] {
+    [
+        (NETWORK_LABEL.to_owned(), network.to_owned()),
+        (SLICE_LABEL.to_owned(), number(network, name).to_string()),
+    ]
+}
+
+fn apply(force: bool) -> PatchParams {
+    PatchParams { force, field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}
+
+fn merge() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}
+
+/// Deletes an object if it is still the same; whether it is gone already.
+async fn delete(api: &Api<DynamicObject>, name: &str, uid: &str) -> Result<bool, kube::Error> {
+    let same = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
+    let parameters = DeleteParams { preconditions: Some(same), ..DeleteParams::default() };
+    match api.delete(name, &parameters).await {
+        // The object: a finalizer keeps it. A status: it is gone.
+        Ok(answer) => Ok(answer.is_right()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+fn verb(write: &Write) -> Verb {
+    match write {
+        Write::Attachment { .. } | Write::UpdateBlocks { .. } | Write::NetworkStatus { .. } => Verb::Apply,
+        Write::CreateBlocks { .. } => Verb::Create,
+        Write::Finalizers { .. } => Verb::Patch,
+        Write::DeleteAttachment { .. } | Write::DeleteBlocks { .. } | Write::DeleteHost { .. } => {
+            Verb::Delete
+        }
+    }
+}
+
+fn refusal(error: &kube::Error) -> Refusal {
+    let kube::Error::Api(status) = error else { return Refusal::Away(chain(error)) };
+    match status.code {
+        409 => Refusal::Changed(status.message.clone()),
+        429 => {
+            let after = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+            Refusal::Busy(Duration::from_secs(u64::from(after).clamp(1, 60)))
+        }
+        500.. => Refusal::Away(status.message.clone()),
+        _ => Refusal::Refused(status.message.clone()),
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
