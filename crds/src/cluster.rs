@@ -8,6 +8,8 @@ pub use crate::device_class::DeviceClassResource as DeviceClass;
 pub use crate::foreign::{
     HostDeviceNetwork, NetworkAttachmentDefinition, NicClusterPolicy, SriovNetwork, SriovNetworkNodeState,
 };
+// In a cluster it is the object; `foreign` has the reader of files under the same name.
+pub use crate::foreign::SriovClusterPolicy as SriovNetworkNodePolicy;
 pub use crate::host_interface::HostInterface;
 pub use crate::ip_pool::IpPool;
 pub use crate::multi_nic_network::NetworkResource as MultiNicNetwork;

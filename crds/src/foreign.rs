@@ -2,12 +2,14 @@
 
 mod net_attach_def;
 mod nvidia;
+mod sriov_cluster_policy;
 mod sriov_network;
 mod sriov_node_state;
 mod sriov_policy;
 
 pub use net_attach_def::{NetworkAttachmentDefinitionSpec, RESOURCE_NAME_ANNOTATION};
 pub use nvidia::{HostDeviceNetworkSpec, NicClusterPolicySpec, SriovDevicePlugin, resources};
+pub use sriov_cluster_policy::{SriovClusterNics, SriovClusterPolicySpec};
 pub use sriov_network::SriovNetworkSpec;
 pub use sriov_node_state::{
     SriovInterface, SriovInterfaceStatus, SriovNetworkNodeStateSpec, SriovNetworkNodeStateStatus, VfGroup,
@@ -20,6 +22,7 @@ pub use sriov_policy::{
 pub use {
     net_attach_def::NetworkAttachmentDefinition,
     nvidia::{HostDeviceNetwork, NicClusterPolicy},
+    sriov_cluster_policy::SriovNetworkNodePolicy as SriovClusterPolicy,
     sriov_network::SriovNetwork,
     sriov_node_state::SriovNetworkNodeState,
 };
