@@ -30,6 +30,9 @@ pub struct Network {
     pub interfaces: Vec<NetworkInterface>,
     /// Whether the node's own uplink may be shared by ipvlan or macvlan (`allowUplink: shared`).
     pub allow_uplink: bool,
+    /// MTU of links that are asked for without one, where their NIC has as much; bytes. Absent: that of the NIC below each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
     /// Why nothing of this network can be attached now; absent when it can.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,

@@ -125,11 +125,13 @@ pub(crate) fn names(request: &Request, count: usize) -> Result<Vec<String>, Erro
     }
 }
 
-/// The record of what is to be; addresses are not in it yet.
+/// The record of what is to be; addresses are not in it yet. `mtu`: the network's own, for links that are asked for
+/// without one.
 pub(crate) fn attachment(
     request: &Request,
     selection: &Selection,
     link: &LinkUse,
+    mtu: Option<u32>,
     group: u32,
     boot: &str,
 ) -> Result<Attachment, Error> {
@@ -157,7 +159,10 @@ pub(crate) fn attachment(
             master: chosen.master.clone(),
             master_ifindex: chosen.ifindex,
             vlan: vlan(request, link, &chosen.nic),
-            mtu: plugin.mtu,
+            mtu: match (plugin.mtu, mtu) {
+                (0, Some(mtu)) => mtu.min(chosen.mtu),
+                (asked, _) => asked,
+            },
             mac: None,
             addresses: Vec::new(),
             routes: Vec::new(),

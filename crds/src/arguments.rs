@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::multi_nic_network::PluginSpec;
+
 /// What is made of each NIC, from `plugin.type`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PluginType {
@@ -40,6 +42,8 @@ pub(crate) enum Form {
     OperatorFlag,
     /// The operator's business: never in the NetConf.
     OperatorText,
+    /// The operator's business: never in the NetConf. Only these are known.
+    OperatorOneOf(&'static [&'static str]),
 }
 
 /// Largest MTU that the kernel knows (`IP_MAX_MTU`, include/net/ip.h).
@@ -83,8 +87,13 @@ const SRIOV: &[(&str, Form)] = &[
     ("numVfs", Form::OperatorNumber),
     ("isRdma", Form::OperatorFlag),
     ("needVhostNet", Form::OperatorFlag),
-    ("minTxRate", Form::OperatorNumber),
-    ("maxTxRate", Form::OperatorNumber),
+    // The predecessor's NetConf lost them.
+    ("minTxRate", Form::Number(u32::MAX)),
+    ("maxTxRate", Form::Number(u32::MAX)),
+    // Ours, beyond the predecessor's.
+    ("linkState", Form::OneOf(&["auto", "enable", "disable"])),
+    ("deviceType", Form::OneOf(&["netdevice", "vfio-pci"])),
+    ("manager", Form::OperatorOneOf(&["operator", "agent"])),
 ];
 
 impl PluginType {
@@ -109,6 +118,16 @@ impl PluginType {
             Self::Sriov => "sriov",
             Self::Mellanox => "host-device",
             Self::Other(name) => name,
+        }
+    }
+
+    /// Name of an argument in the NetConf: sriov-cni has its own for some.
+    pub(crate) fn key_in_netconf<'a>(&self, argument: &'a str) -> &'a str {
+        match (self, argument) {
+            (Self::Sriov, "minTxRate") => "min_tx_rate",
+            (Self::Sriov, "maxTxRate") => "max_tx_rate",
+            (Self::Sriov, "linkState") => "link_state",
+            _ => argument,
         }
     }
 
@@ -137,7 +156,7 @@ impl Form {
             Self::Json => {
                 Some(serde_json::from_str(text).ok().filter(Value::is_object).unwrap_or(Value::Null))
             }
-            Self::OperatorNumber | Self::OperatorFlag | Self::OperatorText => None,
+            Self::OperatorNumber | Self::OperatorFlag | Self::OperatorText | Self::OperatorOneOf(_) => None,
         }
     }
 
@@ -149,7 +168,7 @@ impl Form {
         };
         match self {
             Self::Text | Self::OperatorText => None,
-            Self::OneOf(known) => {
+            Self::OneOf(known) | Self::OperatorOneOf(known) => {
                 (!text.is_empty() && !known.contains(&text)).then(|| format!("one of {}", known.join(", ")))
             }
             Self::Number(most) | Self::NumberNotZero(most) => up_to(most),
@@ -162,6 +181,23 @@ impl Form {
                 (!object).then(|| "a JSON object".to_owned())
             }
         }
+    }
+}
+
+impl PluginSpec {
+    /// An argument that is a whole number; absent: it is not given, or none.
+    pub fn number(&self, argument: &str) -> Option<i64> {
+        number(self.args.get(argument)?)
+    }
+
+    /// An argument that is true or false, as Go reads them; absent: it is not given, or neither.
+    pub fn flag(&self, argument: &str) -> Option<bool> {
+        flag(self.args.get(argument)?)
+    }
+
+    /// An argument; empty: it is not given.
+    pub fn text(&self, argument: &str) -> &str {
+        self.args.get(argument).map_or("", String::as_str)
     }
 }
 

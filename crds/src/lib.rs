@@ -35,6 +35,7 @@ mod device_class;
 pub mod foreign;
 mod host_interface;
 mod ip_pool;
+mod mtu;
 mod multi_nic_network;
 mod netconf;
 mod network_status;
@@ -56,6 +57,7 @@ pub use host_interface::{
     HostInterfaceSpec, HostInterfaceStatus, Interface, InterfaceStat, RouteReport, SriovCapacity, UNMANAGED_LABEL,
 };
 pub use ip_pool::{Allocation, IpPoolSpec};
+pub use mtu::Mtu;
 pub use multi_nic_network::{
     AttachPolicy, MultiNicNetwork, NetworkSpec, PluginDns, PluginSpec, STRATEGIES, SubnetSpec,
 };

@@ -1,7 +1,7 @@
 //! A network over several NICs of each host (CONTRACTS §1.1).
 //!
 //! Beyond the predecessor's fields: `subnets` (IPv6 and dual stack, TRAPS O2), `attachPolicy.class` and
-//! `.manager`, `allowUplink`.
+//! `.manager`, `allowUplink`, `mtu`.
 //! Texts stay texts here, also those that do not parse: the object in the cluster is what it is.
 
 use std::collections::BTreeMap;
@@ -96,6 +96,11 @@ pub struct NetworkSpec {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(extend("enum" = ["", "shared"]))]
     pub allow_uplink: String,
+    /// MTU of the links in pods: a number of bytes like `"9000"`, or `auto`, the smallest of the network's NICs on all
+    /// hosts. Default: empty, that of the NIC below each link, or what `plugin.args.mtu` says.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 5), regex(pattern = r"^$|^auto$|^[1-9][0-9]{1,4}$"))]
+    pub mtu: String,
 }
 
 /// Addresses of one family and how they are divided.
@@ -234,4 +239,5 @@ pub(crate) const FIELDS: &[Field] = &[
     optional("masterNets", TEXTS),
     optional("namespaces", TEXTS),
     optional("allowUplink", Shape::Text),
+    optional("mtu", Shape::Text),
 ];

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::arguments::PluginType;
+use crate::mtu::Mtu;
 use crate::multi_nic_network::{MultiNicNetwork, NetworkSpec, PluginSpec};
 use crate::problem::Problem;
 
@@ -16,11 +17,19 @@ pub struct NetConfSettings {
     pub daemon_port: u16,
     /// `masterNets` of a network that lists none.
     pub discovered: Vec<String>,
+    /// What `mtu: auto` becomes: the smallest MTU of the network's NICs on all hosts, bytes. Absent: not known, and
+    /// the NetConf names none.
+    pub smallest_mtu: Option<u32>,
 }
 
 impl Default for NetConfSettings {
     fn default() -> Self {
-        Self { cni_type: "multi-nic".to_owned(), daemon_port: 11000, discovered: Vec::new() }
+        Self {
+            cni_type: "multi-nic".to_owned(),
+            daemon_port: 11000,
+            discovered: Vec::new(),
+            smallest_mtu: None,
+        }
     }
 }
 
@@ -53,7 +62,7 @@ fn conf(name: &str, spec: &NetworkSpec, settings: &NetConfSettings) -> Result<Va
         "type": settings.cni_type,
         "ipam": sorted(Value::Object(spec.ipam_section()?)),
         "dns": {},
-        "plugin": plugin(&spec.plugin),
+        "plugin": plugin(&spec.plugin, mtu(spec, settings)),
         "subnet": spec.subnet,
         "masterNets": nets,
     });
@@ -67,7 +76,16 @@ fn conf(name: &str, spec: &NetworkSpec, settings: &NetConfSettings) -> Result<Va
     Ok(conf)
 }
 
-fn plugin(plugin: &PluginSpec) -> Value {
+/// The MTU that `spec.mtu` gives the links; absent: none, as where it is no MTU.
+fn mtu(spec: &NetworkSpec, settings: &NetConfSettings) -> Option<u32> {
+    match spec.link_mtu().ok().filter(|_| !spec.has_whole_devices())? {
+        Mtu::OfNic => None,
+        Mtu::Smallest => settings.smallest_mtu,
+        Mtu::Bytes(bytes) => Some(bytes),
+    }
+}
+
+fn plugin(plugin: &PluginSpec, mtu: Option<u32>) -> Value {
     let kind = PluginType::of(&plugin.kind);
     let mut members = Map::new();
     for (key, text) in &plugin.args {
@@ -75,7 +93,10 @@ fn plugin(plugin: &PluginSpec) -> Value {
             Some(known) => known.iter().find(|(name, _)| name == key).and_then(|(_, form)| form.write(text)),
             None => Some(free(text)),
         };
-        members.extend(value.map(|value| (key.clone(), value)));
+        members.extend(value.map(|value| (kind.key_in_netconf(key).to_owned(), value)));
+    }
+    if let Some(mtu) = mtu {
+        members.insert("mtu".to_owned(), mtu.into());
     }
     members.insert("cniVersion".to_owned(), plugin.cni_version.clone().into());
     members.insert("type".to_owned(), kind.in_netconf().into());

@@ -29,6 +29,7 @@ pub(crate) fn network() -> Value {
     let ours = r#"self.ipam.matches('"type"[[:space:]]*:[[:space:]]*"multi-nic-ipam"')"#;
     let has_subnet = "has(self.subnet) && size(self.subnet) > 0";
     let has_subnets = "has(self.subnets) && size(self.subnets) > 0";
+    let has_mtu = "has(self.mtu) && size(self.mtu) > 0";
     json!([
         rule(
             r#"self.ipam.matches('"type"[[:space:]]*:[[:space:]]*"[^"]+"')"#,
@@ -58,6 +59,24 @@ pub(crate) fn network() -> Value {
             ),
             "two subnets of one family: give one IPv4 and one IPv6 subnet at most",
             ".subnets",
+        ),
+        rule(
+            &format!(
+                "!({has_mtu}) || !self.mtu.matches('^[0-9]+$') || (int(self.mtu) <= 65535 && int(self.mtu) >= \
+                 ({has_subnets} && self.subnets.exists(s, s.cidr.contains(':')) ? 1280 : 68))"
+            ),
+            "mtu is out of range: write auto, or bytes from 68 (with an IPv6 subnet 1280) to 65535, in quotes",
+            ".mtu",
+        ),
+        rule(
+            &format!("!({has_mtu}) || !has(self.plugin.args) || !('mtu' in self.plugin.args)"),
+            "mtu stands beside plugin.args.mtu: leave one of both out",
+            ".mtu",
+        ),
+        rule(
+            &format!("!({has_mtu}) || !(self.plugin.type in ['mellanox', 'host-device'])"),
+            "mtu does nothing for whole devices, which keep their own: leave it out, and set the MTU of the NICs",
+            ".mtu",
         ),
     ])
 }

@@ -47,6 +47,7 @@ impl NetworkSpec {
             let message = format!("`{}` is not known", self.allow_uplink);
             problems.push(Problem::new("spec.allowUplink", message, "write `shared`, or leave it out"));
         }
+        self.check_mtu(&mut problems);
         problems
     }
 }

@@ -134,8 +134,13 @@ fn only_arguments_that_are_given_reach_the_plugin_and_each_with_its_type() {
         ),
         (
             "sriov",
-            json!({"vlan": "0", "vlanQoS": "3", "spoofchk": "F", "trust": "1", "minTxRate": "10"}),
+            json!({"vlan": "0", "vlanQoS": "3", "spoofchk": "F", "trust": "1", "priority": "7", "manager": "agent"}),
             r#"{"cniVersion":"0.3.0","spoofchk":false,"trust":true,"type":"sriov","vlanQoS":3}"#,
+        ),
+        (
+            "sriov",
+            json!({"minTxRate": "10", "maxTxRate": "0", "linkState": "enable", "deviceType": "vfio-pci"}),
+            r#"{"cniVersion":"0.3.0","deviceType":"vfio-pci","link_state":"enable","max_tx_rate":0,"min_tx_rate":10,"type":"sriov"}"#,
         ),
         (
             "aws-ipvlan",
@@ -150,6 +155,23 @@ fn only_arguments_that_are_given_reach_the_plugin_and_each_with_its_type() {
     ];
     for (kind, args, wanted) in rows {
         assert_eq!(plugin(kind, args).to_string(), wanted);
+    }
+}
+
+#[test]
+fn the_mtu_of_a_network_reaches_its_plugin_and_auto_is_the_smallest_that_is_known() {
+    let written = |kind: &str, mtu: &str, smallest_mtu: Option<u32>| {
+        let spec = json!({"mtu": mtu, "ipam": r#"{"type":"static"}"#, "plugin": {"cniVersion": "0.3.0", "type": kind}});
+        let settings = NetConfSettings { smallest_mtu, ..NetConfSettings::default() };
+        crds::netconf(&network("one", spec), &settings).unwrap()["plugin"].to_string()
+    };
+
+    for kind in ["ipvlan", "macvlan", "sriov", "aws-ipvlan", "bridge"] {
+        let with = |mtu: &str| format!(r#"{{"cniVersion":"0.3.0",{mtu}"type":"{kind}"}}"#);
+        assert_eq!(written(kind, "9000", Some(1500)), with(r#""mtu":9000,"#));
+        assert_eq!(written(kind, "auto", Some(1500)), with(r#""mtu":1500,"#));
+        assert_eq!(written(kind, "auto", None), with(""));
+        assert_eq!(written(kind, "", Some(1500)), with(""));
     }
 }
 

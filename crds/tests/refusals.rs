@@ -45,6 +45,8 @@ fn each_slip_is_refused_with_its_field_and_the_fix() {
     let class = |ids: Value| json!({"apiVersion": "multinic.fms.io/v1", "kind": "DeviceClass", "metadata": {"name": "fast"}, "spec": {"ids": ids}});
     let mut both = with("/spec/subnets", json!([{"cidr": "10.1.0.0/16"}]));
     both["spec"]["masterNets"] = json!([]);
+    let mut beside = with("/spec/mtu", json!("9000"));
+    beside["spec"]["plugin"]["args"] = json!({"mtu": "1500"});
     let rows = [
         json!("rails"),
         json!({}),
@@ -96,6 +98,15 @@ fn each_slip_is_refused_with_its_field_and_the_fix() {
         with("/spec/attachPolicy", json!({"strategy": "none", "class": "highspeed"})),
         with("/spec/attachPolicy", json!({})),
         with("/spec/allowUplink", json!("yes")),
+        with("/spec/mtu", json!(9000)),
+        with("/spec/mtu", json!("jumbo")),
+        beside,
+        json!({"apiVersion": "multinic.fms.io/v1", "kind": "MultiNicNetwork", "metadata": {"name": "whole"}, "spec": {
+            "ipam": r#"{"type": "host-device-ipam"}"#, "mtu": "auto", "plugin": {"cniVersion": "1.0.0", "type": "mellanox"}}}),
+        with(
+            "/spec/plugin",
+            json!({"cniVersion": "1.0.0", "type": "sriov", "args": {"linkState": "up", "deviceType": "vfio", "manager": "nobody"}}),
+        ),
         class(
             json!([{"vendor": "0x15b3", "products": ["1019", "xyz1"]}, {"vendor": "1d0f", "products": []}]),
         ),
@@ -133,7 +144,7 @@ fn every_field_of_the_types_is_known_to_the_reader() {
             "plugin": {"cniVersion": "1.0.0", "type": "ipvlan", "capabilities": {"ips": true},
                        "dns": {"nameservers": ["a"], "domain": "b", "search": ["c"], "options": ["d"]}, "args": {"mode": "l2"}},
             "attachPolicy": {"strategy": "devClass", "target": "1Gbps", "class": "highspeed"},
-            "masterNets": ["10.0.0.0/8"], "namespaces": ["default"], "allowUplink": "shared",
+            "masterNets": ["10.0.0.0/8"], "namespaces": ["default"], "allowUplink": "shared", "mtu": "9000",
         },
     });
     let read = crds::read(&object).unwrap();

@@ -55,7 +55,14 @@ impl Engine {
         let selection = select(&known, &wish).map_err(|error| plan::select_error(&error))?;
         failpoint::reached("add.selected");
         let group = book.new_group();
-        let mut attachment = plan::attachment(request, &selection, &wish.link, group, &self.parts.boot)?;
+        let mut attachment = plan::attachment(
+            request,
+            &selection,
+            &wish.link,
+            network.and_then(|network| network.mtu),
+            group,
+            &self.parts.boot,
+        )?;
         attachment.cookie = Some(cookie);
         attachment.sweepable = sees(&request.environment.netns, cookie);
         self.note_vfs(request, &inventory, &book, &mut attachment)?;

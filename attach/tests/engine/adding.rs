@@ -1,7 +1,9 @@
 //! ADD: what a pod gets, what is refused, and that a failure leaves nothing.
 
+use std::sync::Arc;
+
 use cni::Command::{Add, Del, Status};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::*;
 
@@ -218,6 +220,29 @@ fn an_mtu_above_the_masters_and_a_name_that_is_too_long_are_refused() {
     call.environment.ifname = "fourteen-bytes".to_owned();
     let answer = engine.serve(&call, Some(pod.fd()), &mut Plugins);
     assert!(answer.result.unwrap_err().msg.contains("`fourteen-bytes-0` would be over 15 bytes"));
+}
+
+#[test]
+fn links_without_an_mtu_have_that_of_the_network_and_never_more_than_their_master() {
+    let host = host(1);
+    let engine = host.engine();
+    let with = |container: &str, of_network: u32, asked: Value| {
+        let mut networks = (**host.networks.lock().unwrap()).clone();
+        let mut network = (*networks.networks["neta"]).clone();
+        network.mtu = Some(of_network);
+        networks.networks.insert("neta".to_owned(), Arc::new(network));
+        *host.networks.lock().unwrap() = Arc::new(networks);
+        let (pod, mut conf) = (pod(), conf());
+        if !asked.is_null() {
+            conf["plugin"]["mtu"] = asked;
+        }
+        result(serve(&engine, Add, container, &pod, &conf));
+        pod.ip("link show net1-0")[0]["mtu"].clone()
+    };
+
+    assert_eq!(with("c1", 1400, Value::Null), 1400);
+    assert_eq!(with("c2", 1400, json!(1300)), 1300);
+    assert_eq!(with("c3", 9000, Value::Null), 1500);
 }
 
 #[test]

@@ -67,6 +67,9 @@ fn what_is_right_is_taken() {
         )]),
         with(&[("/spec/plugin", json!({"cniVersion": "1.0.0", "type": "mellanox"}))]),
         with(&[("/spec/attachPolicy", json!({"strategy": "devClass", "class": "fast"}))]),
+        with(&[("/spec/mtu", json!("auto"))]),
+        with(&[("/spec/mtu", json!("68"))]),
+        with(&[("/spec/mtu", json!("")), ("/spec/plugin/args", json!({"mtu": "1500"}))]),
     ];
     for object in rows {
         assert_eq!(refused(&object, None), [""; 0], "{object}");
@@ -116,6 +119,28 @@ fn what_is_wrong_is_refused_with_one_sentence() {
         (
             with(&[("/spec/attachPolicy", json!({"strategy": "none", "class": "fast"}))]),
             "only with strategy devClass",
+        ),
+        (with(&[("/spec/mtu", json!("67"))]), "mtu is out of range"),
+        (with(&[("/spec/mtu", json!("65536"))]), "mtu is out of range"),
+        (
+            with(&[
+                ("/spec/mtu", json!("1279")),
+                ("/spec/subnet", json!(null)),
+                ("/spec/ipam", ours("")),
+                ("/spec/subnets", json!([{"cidr": "fd10::/64"}])),
+            ]),
+            "with an IPv6 subnet 1280",
+        ),
+        (
+            with(&[("/spec/mtu", json!("auto")), ("/spec/plugin/args", json!({"mtu": "1500"}))]),
+            "mtu stands beside plugin.args.mtu",
+        ),
+        (
+            with(&[
+                ("/spec/mtu", json!("auto")),
+                ("/spec/plugin", json!({"cniVersion": "1.0.0", "type": "mellanox"})),
+            ]),
+            "mtu does nothing for whole devices",
         ),
     ];
     for (object, said) in rows {

@@ -15,6 +15,8 @@ pub(crate) struct Candidate {
     pub(crate) master: String,
     /// Networks of its global addresses, one a family at most, IPv4 first.
     pub(crate) nets: Vec<IpNet>,
+    /// Its MTU, bytes; 0: not known.
+    pub(crate) mtu: u32,
 }
 
 /// What a NIC must be to be in a network.
@@ -33,7 +35,7 @@ pub(crate) struct Membership<'a> {
 pub(crate) fn candidates(inventory: &Inventory, membership: &Membership<'_>) -> Vec<Candidate> {
     let mut found: Vec<(Option<usize>, Candidate)> = Vec::new();
     for nic in inventory.nics.iter().filter(|nic| is_for_pods(nic, membership.uplink)) {
-        let Some(master) = nic.name.clone().filter(|_| nic.link.is_some()) else { continue };
+        let (Some(master), Some(link)) = (nic.name.clone(), &nic.link) else { continue };
         if membership.class.is_some_and(|class| !is_member(class, nic)) {
             continue;
         }
@@ -44,7 +46,12 @@ pub(crate) fn candidates(inventory: &Inventory, membership: &Membership<'_>) -> 
         }
         found.push((
             rank,
-            Candidate { nic: nic.id.clone(), master, nets: one_a_family(&nets, membership.master_nets) },
+            Candidate {
+                nic: nic.id.clone(),
+                master,
+                nets: one_a_family(&nets, membership.master_nets),
+                mtu: link.mtu,
+            },
         ));
     }
     found.sort_by_cached_key(|(rank, one)| {

@@ -199,7 +199,12 @@ impl Planner {
             Some(before) => {
                 let known = |key: &&String| before.nics.contains_key(*key);
                 let served = numbered.served.iter().filter(known).cloned().collect();
-                network(name, before, &Numbered { served, errors: Vec::new() }, own)
+                network(
+                    name,
+                    before,
+                    &Numbered { served, errors: Vec::new(), smallest_mtu: numbered.smallest_mtu },
+                    own,
+                )
             }
             None => {
                 let refused = Some(format!("its numbers cannot be written down: {why}"));

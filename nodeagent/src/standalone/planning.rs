@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use attach::network::{Block, Network, NetworkInterface, Policy, Strategy};
-use crds::{Addressing, NetworkSpec};
+use crds::{Addressing, Mtu, NetworkSpec};
 use hwprobe::{NicId, SpeedMbps};
 use ipam::{Addresses, Nic, PlanError, Subnet};
 use ipnet::IpNet;
@@ -22,6 +22,8 @@ pub(crate) struct Numbered {
     pub(crate) served: BTreeSet<String>,
     /// NICs that could have none.
     pub(crate) errors: Vec<PlanError>,
+    /// The smallest MTU of those that are here, bytes; absent: there is none.
+    pub(crate) smallest_mtu: Option<u32>,
 }
 
 /// Gives numbers to the candidates that have none. A NIC that is away keeps its number; only when one that is here
@@ -57,6 +59,8 @@ pub(crate) fn number(
             Seen { master: candidate.master.clone(), net_address: candidate.nets.first().copied(), order };
         record.nics.insert(key.clone(), seen);
         numbered.served.insert(key);
+        let mtus = numbered.smallest_mtu.into_iter().chain([candidate.mtu]);
+        numbered.smallest_mtu = mtus.filter(|mtu| *mtu > 0).min();
     }
     numbered
 }
@@ -119,7 +123,10 @@ pub(crate) fn network(name: &str, record: &Record, numbered: &Numbered, own: &[I
         away.master.clear();
     }
     let (policy, allow_uplink) = (policy(&record.spec), record.spec.allow_uplink == "shared");
-    Network { name: name.to_owned(), policy, interfaces, allow_uplink, refused }
+    // A number of bytes stands in the NetConf.
+    let auto = record.spec.link_mtu() == Ok(Mtu::Smallest);
+    let mtu = numbered.smallest_mtu.filter(|_| auto);
+    Network { name: name.to_owned(), policy, interfaces, allow_uplink, mtu, refused }
 }
 
 /// What attaching may do with a block.

@@ -129,6 +129,7 @@ fn network() -> Network {
             blocks: block("192.168.0.0/24", "192.168.0.0/18", "192.168.0.0/28").into_iter().collect(),
         }],
         allow_uplink: false,
+        mtu: None,
         refused: Some("subnet overlaps network `storage`".to_owned()),
     }
 }

@@ -68,6 +68,26 @@ fn master_nets_choose_and_order() {
 }
 
 #[test]
+fn mtu_auto_is_the_smallest_of_the_networks_nics_that_are_here() {
+    let with = |name: &str, slot: u32, net: &str, mtu: u32| {
+        let mut nic = nic(name, slot, &[net]);
+        nic.link.as_mut().unwrap().mtu = mtu;
+        nic
+    };
+    let nics = [
+        with("eth1", 1, "10.0.1.7/24", 9000),
+        with("eth2", 2, "10.0.2.7/24", 4200),
+        with("eth3", 3, "10.0.3.7/24", 1500),
+    ];
+    let mtu = |mtu: &str| {
+        let more = json!({"mtu": mtu, "masterNets": ["10.0.1.0/24", "10.0.2.0/24"]});
+        plan(&mut record(more), &nics, &[]).0.mtu
+    };
+
+    assert_eq!((mtu("auto"), mtu(""), mtu("9000")), (Some(4200), None, None));
+}
+
+#[test]
 fn the_uplink_is_in_only_where_it_is_allowed() {
     let mut uplink = nic("eth0", 1, &["10.0.0.7/24"]);
     uplink.secondary.is_secondary = false;
