@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::condition::Condition;
+use crate::sriov_plan::SriovPlan;
 
 /// Label of an object that nobody of ours writes or deletes; its value is `true` in any case.
 pub const UNMANAGED_LABEL: &str = "multi-nic-unmanaged";
@@ -112,7 +113,7 @@ pub struct SriovCapacity {
 
 /// What is measured on a node. The predecessor never wrote it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct HostInterfaceStatus {
     /// Counters of a NIC. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -122,6 +123,12 @@ pub struct HostInterfaceStatus {
     #[schemars(length(max = 4096))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["network"]))]
     pub routes: Vec<RouteReport>,
+    /// Virtual functions that the agent should make, by network; written by our operator where no SR-IOV operator is
+    /// asked. Default: none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["network"]))]
+    pub sriov_plan: Vec<SriovPlan>,
     /// What holds of the object. Default: nothing is said.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]

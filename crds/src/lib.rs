@@ -43,6 +43,7 @@ mod object;
 mod problem;
 mod rules;
 mod shape;
+mod sriov_plan;
 mod validate;
 
 pub use addressing::{Addressing, Blocks, MULTI_NIC_IPAM};
@@ -54,7 +55,8 @@ pub use config::{ConfigSpec, DaemonSpec, HostPathMount};
 pub use definition::{Definition, FORMER_GROUP, GROUP, definitions};
 pub use device_class::{DeviceClass, DeviceClassSpec, DeviceIds};
 pub use host_interface::{
-    HostInterfaceSpec, HostInterfaceStatus, Interface, InterfaceStat, RouteReport, SriovCapacity, UNMANAGED_LABEL,
+    HostInterfaceSpec, HostInterfaceStatus, Interface, InterfaceStat, RouteReport, SriovCapacity,
+    UNMANAGED_LABEL,
 };
 pub use ip_pool::{Allocation, IpPoolSpec};
 pub use mtu::Mtu;
@@ -65,3 +67,4 @@ pub use netconf::{NetConfSettings, netconf};
 pub use network_status::{ComputeResult, Discovery, NetworkStatus};
 pub use object::{ApiVersion, KINDS, Metadata, Object, read};
 pub use problem::{Problem, nearest};
+pub use sriov_plan::{SriovPlan, SriovPlanNics, SriovPlanPolicy};
