@@ -14,7 +14,7 @@ use crate::cli::Machine;
 use crate::clock::rfc3339;
 use crate::config::{Config, pf_policies};
 use crate::current_networks::Current;
-use crate::device_plugin::{self, PluginParts};
+use crate::device_plugin::{self, PluginParts, Pools};
 use crate::health::Health;
 use crate::history::History;
 use crate::inventory::cache::{Cache, CacheError, CacheParts};
@@ -136,14 +136,16 @@ pub fn run(config: Config) -> Result<(), AgentError> {
     if let Some(pfs) = &pfs {
         runtime.spawn(pfs.follow(newest.subscribe(), &networks));
     }
+    let mut pools = Pools::default();
     if config.machine == Machine::Live {
         let calls = attaching.as_ref().map(Attaching::calls);
         let _in_runtime = runtime.enter();
-        device_plugin::start(PluginParts {
+        pools = device_plugin::start(PluginParts {
             settings,
             newest: newest.subscribe(),
             cache: cache.handle.clone(),
             metrics: Arc::clone(&metrics),
+            log: Arc::clone(&log),
             pfs_settled: pfs.as_ref().map(PfTask::settled),
             attached: Box::new(move || {
                 let all = calls.as_ref().map_or_else(Vec::new, |calls| calls.engine().attachments());
@@ -169,6 +171,7 @@ pub fn run(config: Config) -> Result<(), AgentError> {
         networks: networks.clone(),
         calls: attaching.as_ref().map(Attaching::calls),
         pfs: pfs.as_ref().map(PfTask::handle),
+        pools,
         config_dir: config.config_dir.clone(),
         legacy_api: config.legacy_api,
     };

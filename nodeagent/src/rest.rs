@@ -19,6 +19,7 @@ mod overview;
 mod pages;
 mod pf_changes;
 mod pfs;
+mod pools;
 mod probes;
 mod problem;
 mod query;
@@ -68,6 +69,7 @@ fn routes() -> OpenApiRouter<RestState> {
         .routes(routes!(pfs::list))
         .routes(routes!(pfs::show, pf_changes::want, pf_changes::forget))
         .routes(routes!(pfs::vfs))
+        .routes(routes!(pools::list))
         .routes(routes!(overview::topology))
         .routes(routes!(classes::list))
         .routes(routes!(overview::warnings))
@@ -110,6 +112,7 @@ const PATHS: &[&str] = &[
     "/v1/nics/{id}",
     "/v1/nics/{id}/vfs",
     "/v1/node",
+    "/v1/pools",
     "/v1/select",
     "/v1/sriov",
     "/v1/sriov/pfs",

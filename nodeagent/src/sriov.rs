@@ -17,6 +17,7 @@ mod policy;
 mod task;
 mod wish;
 
+pub(crate) use claims::{attachment_words, holder_words};
 pub(crate) use desired::{
     eswitch as eswitch_shown, from_posted, group as group_shown, link_type as link_type_shown,
     shown as desired_shown,

@@ -19,8 +19,8 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     AddressList, Attachment, AttachmentList, AttachmentRequest, Classes, Liveness, Network, NetworkList,
-    NicList, NodeView, Pf, PfDesired, PfList, PfVfList, Problem, Readiness, SelectAnswer, SelectRequest,
-    SriovSummary, Topology, VfList, WarningList,
+    NicList, NodeView, Pf, PfDesired, PfList, PfVfList, PoolList, Problem, Readiness, SelectAnswer,
+    SelectRequest, SriovSummary, Topology, VfList, WarningList,
 };
 use connection::{Ask, Connection, Transport};
 pub use error::ClientError;
@@ -134,6 +134,11 @@ impl Client {
             (StatusCode::NO_CONTENT, _) => Ok(()),
             (status, bytes) => Err(refusal(&path, status, &bytes)),
         }
+    }
+
+    /// `GET /v1/pools`.
+    pub async fn pools(&self) -> Result<PoolList, ClientError> {
+        self.get("/v1/pools").await
     }
 
     /// `GET /v1/topology`.

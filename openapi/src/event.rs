@@ -32,8 +32,11 @@ pub struct Event {
     /// The GPU it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<PciAddress>,
-    /// What is different now, on `nic.changed`, `gpu.changed`, `node.changed`, `attachment.mtu` and
-    /// `sriov.changed`.
+    /// The pool it is about, by its resource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+    /// What is different now, on `nic.changed`, `gpu.changed`, `node.changed`, `attachment.mtu`, `sriov.changed` and
+    /// `pool.*`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<FieldChange>,
     /// The warning, on `warning.raised` and `warning.cleared`.
@@ -51,7 +54,7 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FieldChange {
-    /// JSON pointer (RFC 6901) into the NIC, GPU, node, attachment or PF, like `/link/operState`.
+    /// JSON pointer (RFC 6901) into the NIC, GPU, node, attachment, PF or pool, like `/link/operState`.
     pub path: String,
     /// The value before; absent when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -113,6 +116,16 @@ pub enum EventType {
     /// A PF is nearer to, or farther from, what is wanted of it: `changes` says how.
     #[serde(rename = "sriov.changed")]
     SriovChanged,
+    /// A pool offers the kubelet something else, or stands otherwise with it: `changes` says how.
+    #[serde(rename = "pool.changed")]
+    PoolChanged,
+    /// The kubelet watches a pool from now on.
+    #[serde(rename = "pool.registered")]
+    PoolRegistered,
+    /// A pool is not registered: another device plugin has the resource, or the kubelet did not take it. `changes` says
+    /// why.
+    #[serde(rename = "pool.refused")]
+    PoolRefused,
     /// You missed too much: read everything again.
     #[serde(rename = "reset")]
     Reset,
@@ -120,7 +133,7 @@ pub enum EventType {
 
 impl EventType {
     /// Every type.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::NicAdded,
         Self::NicRemoved,
         Self::NicChanged,
@@ -137,6 +150,9 @@ impl EventType {
         Self::AttachmentMtu,
         Self::AddressesFull,
         Self::SriovChanged,
+        Self::PoolChanged,
+        Self::PoolRegistered,
+        Self::PoolRefused,
         Self::Reset,
     ];
 
@@ -159,6 +175,9 @@ impl EventType {
             Self::AttachmentMtu => "attachment.mtu",
             Self::AddressesFull => "addresses.full",
             Self::SriovChanged => "sriov.changed",
+            Self::PoolChanged => "pool.changed",
+            Self::PoolRegistered => "pool.registered",
+            Self::PoolRefused => "pool.refused",
             Self::Reset => "reset",
         }
     }

@@ -24,6 +24,7 @@ mod network;
 mod nic_list;
 mod node_view;
 mod pf;
+mod pool;
 mod problem;
 mod selection;
 mod sriov_summary;
@@ -48,6 +49,7 @@ pub use pf::{
     Pf, PfBlocked, PfDesired, PfDeviceType, PfEswitchMode, PfLinkType, PfList, PfObserved, PfPlan, PfState,
     PfStep, PfVf, PfVfGroup, PfVfList, StuckWrite, VfState,
 };
+pub use pool::{Pool, PoolCounts, PoolDevice, PoolError, PoolKind, PoolList, PoolState, PoolUse};
 pub use problem::{PROBLEM_MEDIA_TYPE, Problem, ProblemCode};
 pub use selection::{ChosenNic, LeftOutNic, SelectAnswer, SelectPlugin, SelectRequest};
 pub use sriov_summary::{SriovPf, SriovSummary, SriovTotals};

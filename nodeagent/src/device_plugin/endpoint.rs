@@ -12,10 +12,11 @@ use std::io;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::stream::unfold;
 use hwprobe::{Warning, WarningCode};
+use openapi::{EventType, PoolState};
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -23,6 +24,7 @@ use tonic::transport::Server;
 
 use super::authority::Mended;
 use super::service::{Served, Service};
+use super::view::standing_changes;
 use crate::agent::chain;
 use crate::inventory::cache::CacheHandle;
 use crate::kubelet_api::v1beta1::RegisterRequest;
@@ -58,7 +60,37 @@ pub(crate) struct Endpoint {
     /// Raises the warning that somebody else serves the resource.
     pub(crate) cache: CacheHandle,
     /// How far it is, for whoever asks.
-    pub(crate) state: watch::Sender<State>,
+    pub(crate) standing: watch::Sender<Standing>,
+}
+
+/// How a pool stands with the kubelet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) state: State,
+    /// Since when it is in a state that is shown so.
+    pub(crate) since: SystemTime,
+    /// What kept it from being registered last, and when that was seen first.
+    pub(crate) last_error: Option<(String, SystemTime)>,
+}
+
+impl Standing {
+    /// A pool that has just begun.
+    pub(crate) fn new(now: SystemTime) -> Self {
+        Self { state: State::Waiting, since: now, last_error: None }
+    }
+
+    /// The same pool in another state.
+    fn enter(&self, state: State, now: SystemTime) -> Self {
+        let since = if state.shown() == self.state.shown() { self.since } else { now };
+        let known = self.last_error.clone();
+        let last_error = match &state {
+            State::Waiting | State::Registered => known,
+            State::Off { reason } | State::Failed { reason } => {
+                known.filter(|(message, _)| message == reason).or_else(|| Some((reason.clone(), now)))
+            }
+        };
+        Self { state, since, last_error }
+    }
 }
 
 /// How far a pool is.
@@ -79,6 +111,18 @@ pub(crate) enum State {
         /// Why.
         reason: String,
     },
+}
+
+impl State {
+    /// The state as the API calls it.
+    pub(crate) fn shown(&self) -> PoolState {
+        match self {
+            Self::Waiting => PoolState::Waiting,
+            Self::Registered => PoolState::Registered,
+            Self::Off { .. } => PoolState::Taken,
+            Self::Failed { .. } => PoolState::Failed,
+        }
+    }
 }
 
 /// Why a round ended.
@@ -116,10 +160,19 @@ impl Endpoint {
     }
 
     fn tell(&self, state: State) {
-        let before = self.state.send_replace(state.clone());
-        if before == state {
+        let before = self.standing.borrow().clone();
+        if before.state == state {
             return;
         }
+        let now = before.enter(state, SystemTime::now());
+        self.standing.send_replace(now.clone());
+        let kind = match now.state {
+            State::Waiting => EventType::PoolChanged,
+            State::Registered => EventType::PoolRegistered,
+            State::Off { .. } | State::Failed { .. } => EventType::PoolRefused,
+        };
+        self.served.publish(kind, standing_changes(&before, &now));
+        let (before, state) = (before.state, now.state);
         let resource = self.served.resource.as_str();
         match &state {
             State::Waiting => {}

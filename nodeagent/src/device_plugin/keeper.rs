@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hwprobe::NicId;
+use openapi::EventType;
 use tokio::sync::{Notify, watch};
 
 use super::info_file;
 use super::pool::{List, Pool, View};
 use super::selector::Classes;
 use super::service::Served;
+use super::view::changes;
 use crate::inventory::published::Newest;
 use crate::podresources::Holdings;
 
@@ -101,7 +103,12 @@ impl Keeper {
                 _ => {
                     *told = Some(now);
                     report(served, &list);
-                    served.list.send_replace(Some(List::new(list)));
+                    let list = List::new(list);
+                    let before = served.list.send_replace(Some(List::clone(&list)));
+                    // After the list: whoever hears of it finds it.
+                    if let Some(changes) = changes(before.as_deref().map(Vec::as_slice), &list) {
+                        served.publish(EventType::PoolChanged, changes);
+                    }
                 }
             }
         }

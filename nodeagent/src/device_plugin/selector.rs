@@ -81,3 +81,67 @@ fn link_type(nic: &Nic, pf: Option<&Nic>) -> Option<LinkType> {
         _ => None,
     }
 }
+
+/// What a pool is made of, in words.
+pub(crate) fn words(pool: &DevicePool) -> String {
+    let (each, all) = match pool.kind {
+        PoolKind::Vf => ("every VF", "VFs"),
+        PoolKind::Nic { .. } => ("every NIC that pods may have", "NICs that pods may have"),
+    };
+    if pool.selectors.is_empty() {
+        return each.to_owned();
+    }
+    let selectors: Vec<String> = pool.selectors.iter().map(|one| of_selector(one, pool.kind)).collect();
+    format!("{all} with {}", selectors.join("; or with "))
+}
+
+fn of_selector(selector: &Selector, kind: PoolKind) -> String {
+    fn part<T: ToString>(name: &str, values: &[T]) -> Option<String> {
+        let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+        (!values.is_empty()).then(|| format!("{name} {}", values.join(" or ")))
+    }
+    let (named, rooted) = match kind {
+        PoolKind::Vf => ("PF", "PF"),
+        PoolKind::Nic { .. } => ("name", "address"),
+    };
+    let link_types = selector.link_types.iter().map(|one| match one {
+        LinkType::Ether => "ether",
+        LinkType::Infiniband => "infiniband",
+    });
+    let parts = [
+        part("vendor", &selector.vendors),
+        part("device", &selector.devices),
+        part("driver", &selector.drivers),
+        part("address", &selector.pci_addresses),
+        part(named, &selector.pf_names),
+        part(rooted, &selector.root_devices),
+        part("link type", &link_types.collect::<Vec<_>>()),
+        part("device class", &selector.device_classes),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() { "any facts".to_owned() } else { parts.join(" and ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+    use crate::device_plugin::samples::pool;
+
+    #[test]
+    fn a_pool_is_told_in_words() {
+        for (text, wanted) in [
+            ("{ name: a }", "every VF"),
+            ("{ name: a, kind: nic, count: 2 }", "every NIC that pods may have"),
+            (
+                "{ name: a, selectors: [{ vendors: ['15b3', '8086'], pfNames: ['ens1f0#0-3'] }, { drivers: [iavf] }] }",
+                "VFs with vendor 15b3 or 8086 and PF ens1f0#0-3; or with driver iavf",
+            ),
+            (
+                "{ name: a, kind: nic, selectors: [{ pfNames: [m0, m1], linkTypes: [ether], deviceClasses: [fast] }] }",
+                "NICs that pods may have with name m0 or m1 and link type ether and device class fast",
+            ),
+        ] {
+            assert_eq!(words(&pool(text)), wanted);
+        }
+    }
+}

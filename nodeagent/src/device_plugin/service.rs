@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::Stream;
 use futures_util::stream::unfold;
+use openapi::{EventCause, EventType, FieldChange};
 use sriov::Roots;
 use tokio::sync::{Notify, watch};
 use tonic::{Request, Response, Status};
@@ -17,6 +18,8 @@ use super::info_file;
 use super::pool::{Device, List};
 use super::preferred::preferred;
 use crate::config::DevicePool;
+use crate::inventory::diff::Difference;
+use crate::inventory::events::SharedLog;
 use crate::inventory::published::Newest;
 use crate::kubelet_api::v1beta1::device_plugin_server::DevicePlugin;
 use crate::kubelet_api::v1beta1::{
@@ -46,6 +49,7 @@ pub(crate) struct Served {
     /// Something was given out.
     pub(crate) gave: Arc<Notify>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) log: SharedLog,
 }
 
 impl Served {
@@ -59,6 +63,14 @@ impl Served {
         let mut granted = self.granted.lock().unwrap_or_else(PoisonError::into_inner);
         granted.retain(|_, since| now.saturating_duration_since(*since) < GRANT);
         granted.keys().cloned().collect()
+    }
+
+    /// Tells people what is different about the pool.
+    pub(crate) fn publish(&self, kind: EventType, changes: Vec<FieldChange>) {
+        let generation = self.newest.borrow().as_ref().map_or(0, |published| published.generation);
+        let pool = Some(self.resource.clone());
+        let difference = Difference { pool, changes, ..Difference::new(kind) };
+        self.log.publish(vec![difference], EventCause::Agent, generation);
     }
 
     fn allocate(&self, request: &AllocateRequest) -> Result<AllocateResponse, Status> {

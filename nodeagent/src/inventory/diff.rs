@@ -10,13 +10,15 @@ pub(crate) struct Difference {
     pub(crate) nic: Option<NicId>,
     pub(crate) name: Option<String>,
     pub(crate) gpu: Option<PciAddress>,
+    /// The pool, by its resource.
+    pub(crate) pool: Option<String>,
     pub(crate) changes: Vec<FieldChange>,
     pub(crate) warning: Option<Warning>,
 }
 
 impl Difference {
-    fn new(kind: EventType) -> Self {
-        Self { kind, nic: None, name: None, gpu: None, changes: Vec::new(), warning: None }
+    pub(crate) fn new(kind: EventType) -> Self {
+        Self { kind, nic: None, name: None, gpu: None, pool: None, changes: Vec::new(), warning: None }
     }
 }
 

@@ -76,7 +76,7 @@ impl EventLog {
         changes: Vec<FieldChange>,
         (cause, generation): (EventCause, u64),
     ) {
-        let difference = Difference { kind, nic: None, name: None, gpu: None, changes, warning: None };
+        let difference = Difference { changes, ..Difference::new(kind) };
         self.append([(difference, Some(attachment), failure)], cause, generation);
     }
 
@@ -93,7 +93,7 @@ impl EventLog {
         let time = rfc3339(SystemTime::now());
         let mut ring = self.ring();
         for (difference, attachment, failure) in all {
-            let Difference { kind, nic, name, gpu, changes, warning } = difference;
+            let Difference { kind, nic, name, gpu, pool, changes, warning } = difference;
             let id = EventId::new(&self.epoch, ring.newest + 1);
             let time = time.clone();
             ring.push(&Event {
@@ -105,6 +105,7 @@ impl EventLog {
                 nic,
                 name,
                 gpu,
+                pool,
                 changes,
                 warning,
                 attachment,
@@ -150,6 +151,7 @@ impl EventLog {
             nic: None,
             name: None,
             gpu: None,
+            pool: None,
             changes: Vec::new(),
             warning: None,
             attachment: None,

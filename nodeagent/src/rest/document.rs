@@ -2,6 +2,7 @@
 
 mod pfs;
 mod pods;
+mod pools;
 
 use openapi::{
     Agent, Event, EventCause, EventId, EventType, Examples, FieldChange, Listener, ListenerState, Liveness,
@@ -25,7 +26,7 @@ pub(super) fn complete(generated: &utoipa::openapi::OpenApi) -> Result<String, s
     filters(&mut document);
     let mut examples = Examples::default();
     let pods = pods::answers(&openapi::example_inventory()?)?;
-    for (name, answer) in answers()?.into_iter().chain(pods).chain(pfs::answers()?) {
+    for (name, answer) in answers()?.into_iter().chain(pods).chain(pfs::answers()?).chain(pools::answers()?) {
         examples.collect(&document, name, &answer);
     }
     examples.inject(&mut document);
@@ -125,6 +126,7 @@ fn answers() -> Result<Vec<(&'static str, Value)>, serde_json::Error> {
         nic: inventory.nics.get(1).filter(|_| nic).map(|nic| nic.id.clone()),
         name: inventory.nics.get(1).filter(|_| nic).and_then(|nic| nic.name.clone()),
         gpu: inventory.gpus.first().filter(|_| !nic).map(|gpu| gpu.pci),
+        pool: None,
         changes: vec![FieldChange {
             path: "/link/operState".to_owned(),
             from: Some("up".into()),
@@ -177,6 +179,7 @@ fn answers() -> Result<Vec<(&'static str, Value)>, serde_json::Error> {
         value("Event", &event(EventType::NicChanged, true))?,
         value("Event", &event(EventType::WarningRaised, false))?,
         value("Event", &pods::failed(event(EventType::AttachmentFailed, false))?)?,
+        value("Event", &pools::refused(event(EventType::PoolRefused, false)))?,
         value("Problem", &refusal)?,
         value("Problem", &ambiguous)?,
         value("Problem", &full)?,

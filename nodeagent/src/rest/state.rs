@@ -11,6 +11,7 @@ use super::problem::Refusal;
 use crate::calls::Calls;
 use crate::config::Settings;
 use crate::current_networks::Current;
+use crate::device_plugin::Pools;
 use crate::health::Health;
 use crate::inventory::events::SharedLog;
 use crate::inventory::published::{Newest, Published};
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) calls: Option<Calls>,
     /// Keeps PFs; absent when nothing is done to them.
     pub(crate) pfs: Option<PfHandle>,
+    /// The pools that the kubelet is offered.
+    pub(crate) pools: Pools,
     /// Folder of the configuration, where networks have their files.
     pub(crate) config_dir: PathBuf,
     /// Whether the old daemon's routes are offered.

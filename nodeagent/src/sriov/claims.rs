@@ -9,19 +9,21 @@ use sriov::Claim;
 /// All claims.
 pub(crate) fn all(attachments: &[Arc<Attachment>], inventory: Option<&Inventory>) -> Vec<Claim> {
     let of_attachment = |attachment: &Arc<Attachment>| {
-        let who = words(attachment);
+        let who = attachment_words(attachment);
         let devices = attachment.links.iter().filter_map(|link| link.nic.as_str().parse().ok());
         devices.map(|device| Claim { device, who: who.clone() }).collect::<Vec<_>>()
     };
     let nics = inventory.into_iter().flat_map(|inventory| &inventory.nics);
     let by_kubelet = nics.flat_map(|nic| {
-        let claim = |holder: &PodHolder| Some(Claim { device: nic.pci_address()?, who: of_kubelet(holder) });
+        let claim =
+            |holder: &PodHolder| Some(Claim { device: nic.pci_address()?, who: holder_words(holder) });
         nic.held_by.iter().filter_map(claim).collect::<Vec<_>>()
     });
     attachments.iter().flat_map(of_attachment).chain(by_kubelet).collect()
 }
 
-fn words(attachment: &Attachment) -> String {
+/// Whose attachment it is.
+pub(crate) fn attachment_words(attachment: &Arc<Attachment>) -> String {
     let key = &attachment.key;
     match &attachment.pod {
         // A runtime without pods gives the container's name alone.
@@ -33,7 +35,8 @@ fn words(attachment: &Attachment) -> String {
     }
 }
 
-fn of_kubelet(holder: &PodHolder) -> String {
+/// Whom the kubelet gave a device.
+pub(crate) fn holder_words(holder: &PodHolder) -> String {
     let whose = match (&holder.namespace, &holder.pod, &holder.uid) {
         (Some(namespace), Some(pod), _) => format!("pod {namespace}/{pod}"),
         (_, _, Some(uid)) => format!("pod {uid}"),

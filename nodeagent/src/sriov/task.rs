@@ -322,12 +322,10 @@ impl Worker {
                 None => tracing::info!(pf, state, vfs = count, "a PF is in another state"),
             }
             let difference = Difference {
-                kind: EventType::SriovChanged,
                 nic: Some(status.pf.nic.clone()),
                 name: status.pf.name.clone(),
-                gpu: None,
                 changes,
-                warning: None,
+                ..Difference::new(EventType::SriovChanged)
             };
             self.parts.log.publish(vec![difference], cause, view.generation);
         }

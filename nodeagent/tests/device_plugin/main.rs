@@ -20,6 +20,7 @@ mod kubelet;
 mod listing;
 mod registering;
 mod rivals;
+mod showing;
 
 use harness::Lab;
 use kubelet::Kubelet;
