@@ -4,6 +4,7 @@
 //! nothing could run). Tests that need other kernel features than this machine has
 //! run inside the lab's machines, one boot a group.
 
+mod control_plane;
 mod groups;
 mod report;
 mod suites;
@@ -11,13 +12,14 @@ mod summary;
 mod twin;
 mod vm;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus};
 
 use anyhow::{Result, bail};
 
 use crate::workspace::Workspace;
 use crate::{lab, output, program, tidy};
+use control_plane::ControlPlane;
 use groups::GROUPS;
 use report::{Outcome, Report, Tally};
 use suites::{Reuse, Suites};
@@ -94,6 +96,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     } else if suites.of_browser() > 0 {
         report.step("browser", || browser_tests(&workspace, &scope, &suites));
     }
+    if suites.of_api_server() > 0 && arguments.quick {
+        report.leave_out("API server", suites.of_api_server(), "as --quick asks");
+    } else if suites.of_api_server() > 0 {
+        report.step("API server", || api_server_tests(&workspace, &scope, &suites));
+    }
     if arguments.quick {
         report.leave_out("lab", suites.of_lab() + lab_blocks.len() as u64, "as --quick asks");
     } else {
@@ -158,24 +165,42 @@ fn host_tests(workspace: &Workspace, scope: &[String], suites: &Suites) -> Resul
 /// The tests that drive Chromium on this host.
 fn browser_tests(workspace: &Workspace, scope: &[String], suites: &Suites) -> Result<Outcome> {
     program::must(workspace.lab("packages").arg("browser"))?;
+    set_apart(workspace, scope, "page_", &[], suites.of_browser())
+}
+
+/// The tests against an API server on this host, one after the other: the whole cluster is theirs.
+fn api_server_tests(workspace: &Workspace, scope: &[String], suites: &Suites) -> Result<Outcome> {
+    let plane = ControlPlane::start(workspace, &[])?;
+    let variables = [("KUBE_DIR", plane.folder.clone()), ("KUBECONFIG", plane.folder.join("kubeconfig"))];
+    set_apart(workspace, scope, "kube_", &variables, suites.of_api_server())
+}
+
+/// Ignored tests of the files whose names begin so; `planned` are as many as there are.
+fn set_apart(
+    workspace: &Workspace,
+    scope: &[String],
+    prefix: &str,
+    variables: &[(&str, PathBuf)],
+    planned: u64,
+) -> Result<Outcome> {
     let junit = workspace.target.join("nextest/xtask/junit.xml");
     let _ = std::fs::remove_file(&junit);
     let mut nextest = workspace.cargo();
     nextest.args(["nextest", "run", "--profile", "xtask", "--all-features", "--color", "never"]).args(scope);
-    nextest.args(["--run-ignored", "only", "-E", "kind(test) & binary(/^page_/)"]).envs(ENVIRONMENT);
+    nextest.args(["--run-ignored", "only", "-E", &format!("kind(test) & binary(/^{prefix}/)")]).envs(ENVIRONMENT);
+    nextest.envs(variables.iter().map(|(name, value)| (name, value)));
+    if !variables.is_empty() {
+        nextest.args(["--test-threads", "1"]);
+    }
     let (status, printed) = program::tee(&mut nextest)?;
     let mut outcome = count_run(&printed, status, &junit);
     // Whatever nextest passed over belongs to other steps, which count it.
     let passed_over = summary::nextest(&printed).map_or(0, |tally| tally.skipped);
     outcome.tally.skipped -= passed_over;
     let ran = outcome.tally.passed + outcome.tally.failed + outcome.tally.skipped;
-    if ran < suites.of_browser() {
-        outcome.tally.failed += suites.of_browser() - ran;
-        outcome.failures.push(format!(
-            "{} of {} tests never ran",
-            suites.of_browser() - ran,
-            suites.of_browser()
-        ));
+    if ran < planned {
+        outcome.tally.failed += planned - ran;
+        outcome.failures.push(format!("{} of {planned} tests never ran", planned - ran));
     }
     Ok(outcome)
 }

@@ -33,6 +33,11 @@ impl Suite {
     pub(crate) fn in_browser(&self) -> bool {
         self.kind == "test" && self.name.starts_with("page_")
     }
+
+    /// Whether its ignored tests want an API server on this host, which they may stop and fill as they like.
+    pub(crate) fn on_api_server(&self) -> bool {
+        self.kind == "test" && self.name.starts_with("kube_")
+    }
 }
 
 /// What `cargo nextest list --message-format json` found.
@@ -65,9 +70,14 @@ impl Suites {
         Ok(Self { all: all.collect() })
     }
 
-    /// Ignored tests that neither a lab group nor the browser step runs: nobody ever sees them pass.
+    /// Ignored tests that no step of their own runs: nobody ever sees them pass.
     pub(crate) fn ignored_for_good(&self) -> u64 {
-        self.ignored(|suite| !suite.in_lab() && !suite.in_browser())
+        self.ignored(|suite| !suite.in_lab() && !suite.in_browser() && !suite.on_api_server())
+    }
+
+    /// The tests against an API server.
+    pub(crate) fn of_api_server(&self) -> u64 {
+        self.ignored(Suite::on_api_server)
     }
 
     /// The tests in a browser.

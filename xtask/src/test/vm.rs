@@ -1,10 +1,10 @@
 //! One lab group: its machine is booted once and runs all tests of the group.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use super::control_plane::ControlPlane;
 use super::groups::Group;
 use super::report::Outcome;
 use super::suites::{Reuse, Suites};
@@ -36,7 +36,7 @@ pub(crate) fn run(workspace: &Workspace, group: &Group, suites: &Suites, reuse: 
     let _control_plane = match group.control_plane {
         false => None,
         true => {
-            let plane = ControlPlane::start(workspace)?;
+            let plane = ControlPlane::start(workspace, &["node-up --setup"])?;
             machine.args(["--forward", &ControlPlane::PORT.to_string(), "--env"]);
             machine.arg(format!("KUBECONFIG={}", plane.folder.join("kubeconfig.vm").display()));
             Some(plane)
@@ -82,40 +82,4 @@ fn machine_of(workspace: &Workspace, group: &Group) -> Command {
         machine.arg("--env").arg(format!("{}={}", setting.0, setting.1));
     }
     machine
-}
-
-/// etcd, API server and controllers on this host.
-struct ControlPlane<'a> {
-    workspace: &'a Workspace,
-    folder: PathBuf,
-}
-
-impl<'a> ControlPlane<'a> {
-    /// Not the port of a control plane that a developer has up; etcd and the controllers have the three after it.
-    const PORT: u16 = 16543;
-
-    fn start(workspace: &'a Workspace) -> Result<Self> {
-        // Below the shared folder, so that the machine reads it.
-        let plane = Self { workspace, folder: workspace.target.join("lab/kube") };
-        // What a killed run left behind.
-        plane.command("kube-down").output().context("lab/kube-down")?;
-        for (script, argument) in [("node-up", "--setup"), ("kube-up", "")] {
-            let mut command = plane.command(script);
-            command.args(Some(argument).filter(|argument| !argument.is_empty()));
-            program::stdout(&mut command)?;
-        }
-        Ok(plane)
-    }
-
-    fn command(&self, script: &str) -> Command {
-        let mut command = self.workspace.lab(script);
-        command.env("KUBE_DIR", &self.folder).env("KUBE_PORT", Self::PORT.to_string());
-        command
-    }
-}
-
-impl Drop for ControlPlane<'_> {
-    fn drop(&mut self) {
-        let _ = self.command("kube-down").output();
-    }
 }

@@ -1,0 +1,17 @@
+//! The operator against a real API server, with exactly the rights of `deploy/`.
+//!
+//! REQUIRES: `lab/kube-up`, its folder in KUBE_DIR and its kubeconfig in KUBECONFIG, and kubectl. The whole cluster is
+//! the tests': they run one after the other (`cargo xtask test` does), and each begins by emptying it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "test code outside of test functions"
+)]
+
+mod cluster;
+mod leading;
+mod networks;
+mod quiet;
+mod trouble;
