@@ -87,6 +87,24 @@ reasons! {
     WaitingForAgents,
     /// Routes are missing on some hosts.
     RoutesMissing,
+    /// No NIC with virtual functions is known that fits. No error: a network may come before its NICs.
+    NoSriovNic,
+    /// The SR-IOV operator is asked for and not there.
+    NoSriovOperator,
+    /// An argument of plugin `sriov` has a value that no policy can have.
+    BadSriovArgument,
+    /// The network names a device class that there is not.
+    NoSuchDeviceClass,
+    /// A PF cannot have so many virtual functions.
+    TooManyVfs,
+    /// A policy of somebody else is for the same PFs.
+    SriovPolicyOverlap,
+    /// An SR-IOV object of that name is somebody else's.
+    SriovNameConflict,
+    /// A policy of somebody else gives its VFs out under the same resource.
+    SriovResourceTaken,
+    /// No selector selects the nodes that are meant, and no others.
+    NodesNotSelectable,
 }
 
 /// A condition before it is known whether it is a change.

@@ -21,6 +21,7 @@ pub mod network;
 mod run;
 pub mod seen;
 mod server;
+pub mod sriov;
 mod watch;
 pub mod write;
 mod writer;
