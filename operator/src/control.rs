@@ -144,7 +144,7 @@ impl Control {
     fn start(&mut self, subject: String, now: Instant) {
         let waits = self.trouble.get(&subject).and_then(|trouble| trouble.retry).is_some_and(|at| at > now);
         let writes = if subject == REST {
-            let rest = network::plan_rest(&self.index);
+            let rest = network::plan_rest(&self.index, &rfc3339());
             if rest.is_empty() {
                 self.trouble.remove(REST);
             }
@@ -194,7 +194,9 @@ impl Control {
         let mut failures = Failures::new();
         let mut wait: Option<Duration> = None;
         let tries = self.trouble.get(&done.subject).map_or(0, |trouble| trouble.tries);
-        let told = done.results.iter().any(|(write, _)| !matches!(write, Write::NetworkStatus { .. }));
+        let only_tells =
+            |write: &Write| matches!(write, Write::NetworkStatus { .. } | Write::FormerStatus { .. });
+        let told = done.results.iter().any(|(write, _)| !only_tells(write));
         for (write, result) in done.results {
             match result {
                 Ok(Some(news)) => self.index.take(news),

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 pub use table::Table;
 
 use crate::seen::{
-    Attachment, Blocks, Class, Host, Key, Namespace, Network, Node, Settings, Version, Versioned,
+    Attachment, Blocks, Class, Former, Host, Key, Namespace, Network, Node, Settings, Version, Versioned,
 };
 
 /// What the operator knows.
@@ -29,8 +29,23 @@ pub struct Index {
     pub classes: Table<Class>,
     /// Configs.
     pub settings: Table<Settings>,
+    /// What there is in the former group.
+    pub former: FormerGroup,
     /// Networks that must be planned anew.
     dirty: BTreeSet<String>,
+}
+
+/// Objects of the former group.
+#[derive(Debug, Default)]
+pub struct FormerGroup {
+    /// MultiNicNetworks.
+    pub networks: Table<Former>,
+    /// DeviceClasses.
+    pub classes: Table<Former>,
+    /// Configs.
+    pub settings: Table<Former>,
+    /// CIDR objects.
+    pub blocks: Table<Blocks>,
 }
 
 /// One thing that a watch tells.
@@ -69,53 +84,48 @@ pub enum News {
     Class(Told<Class>),
     /// Of Configs.
     Settings(Told<Settings>),
+    /// Of MultiNicNetworks of the former group.
+    FormerNetwork(Told<Former>),
+    /// Of DeviceClasses of the former group.
+    FormerClass(Told<Former>),
+    /// Of Configs of the former group.
+    FormerSettings(Told<Former>),
+    /// Of CIDR objects of the former group.
+    FormerBlocks(Told<Blocks>),
 }
 
 impl Index {
     /// Takes in what a watch tells.
     pub fn take(&mut self, news: News) {
-        match news {
-            News::Network(told) => {
-                let names = self.networks.take(told);
-                self.dirty.extend(names.into_iter().map(|key| key.name));
-            }
-            News::Attachment(told) => {
-                let names = self.attachments.take(told);
-                self.dirty.extend(names.into_iter().map(|key| key.name));
-            }
-            News::Blocks(told) => {
-                // An object that is gone was one of a network that its name begins with, or names no network at all:
-                // every network looks.
-                if !self.blocks.take(told).is_empty() {
+        let of_one = match news {
+            News::Network(told) => self.networks.take(told),
+            News::Attachment(told) => self.attachments.take(told),
+            other => {
+                if self.take_of_all(other) {
                     self.all_dirty();
                 }
+                return;
             }
-            News::Host(told) => {
-                if !self.hosts.take(told).is_empty() {
-                    self.all_dirty();
-                }
-            }
-            News::Node(told) => {
-                if !self.nodes.take(told).is_empty() {
-                    self.all_dirty();
-                }
-            }
-            News::Namespace(told) => {
-                if !self.namespaces.take(told).is_empty() {
-                    self.all_dirty();
-                }
-            }
-            News::Class(told) => {
-                if !self.classes.take(told).is_empty() {
-                    self.all_dirty();
-                }
-            }
-            News::Settings(told) => {
-                if !self.settings.take(told).is_empty() {
-                    self.all_dirty();
-                }
-            }
-        }
+        };
+        self.dirty.extend(of_one.into_iter().map(|key| key.name));
+    }
+
+    /// Takes in what may concern every network; whether something is other than before.
+    fn take_of_all(&mut self, news: News) -> bool {
+        let changed = match news {
+            News::Blocks(told) => self.blocks.take(told),
+            News::Host(told) => self.hosts.take(told),
+            News::Node(told) => self.nodes.take(told),
+            News::Namespace(told) => self.namespaces.take(told),
+            News::Class(told) => self.classes.take(told),
+            News::Settings(told) => self.settings.take(told),
+            News::FormerNetwork(told) => self.former.networks.take(told),
+            News::FormerClass(told) => self.former.classes.take(told),
+            News::FormerSettings(told) => self.former.settings.take(told),
+            News::FormerBlocks(told) => self.former.blocks.take(told),
+            News::Network(_) | News::Attachment(_) => return false,
+        };
+        !changed.is_empty()
     }
 
     /// Whether everything that a plan needs has been listed once. A kind that the server does not know counts as listed,
@@ -129,6 +139,8 @@ impl Index {
             && (self.attachments.is_listed() || self.attachments.is_absent())
             && (self.classes.is_listed() || self.classes.is_absent())
             && (self.settings.is_listed() || self.settings.is_absent())
+            && (self.former.networks.is_listed() || self.former.networks.is_absent())
+            && (self.former.blocks.is_listed() || self.former.blocks.is_absent())
     }
 
     /// The networks that must be planned anew; they count as planned from now on.
@@ -150,6 +162,8 @@ impl Index {
     pub fn all_dirty(&mut self) {
         let left = self.blocks.iter().map(|blocks| blocks.spec.config.name.clone());
         self.dirty.extend(self.networks.iter().map(|network| network.meta.key.name.clone()).chain(left));
+        // What belongs to no network is looked at whenever something is.
+        self.dirty.insert(String::new());
     }
 
     /// The settings that count.

@@ -9,11 +9,13 @@
 //! long as this process holds the Lease.
 #![forbid(unsafe_code)]
 
+pub mod announcement;
 pub mod attachment;
 pub mod blocks;
 pub mod cli;
 pub mod condition;
 mod control;
+pub mod former_group;
 pub mod index;
 mod lease;
 mod metrics;

@@ -11,6 +11,7 @@ use crds::{CidrSpec, NetConfSettings};
 use crate::attachment::{self, AttachmentPlan, Definition};
 use crate::blocks;
 use crate::condition::Reason;
+use crate::former_group;
 use crate::index::Index;
 use crate::seen::{Key, Network};
 use crate::write::{Finalized, Write, WriteKey};
@@ -108,8 +109,15 @@ fn definition(index: &Index, network: &Network, discovered: Vec<String>) -> Opti
 
 /// CIDR objects of a network, by name.
 fn objects_of<'a>(index: &'a Index, network: &str) -> BTreeMap<&'a str, &'a CidrSpec> {
-    let own = index.blocks.iter().filter(|blocks| blocks.spec.config.name == network);
-    own.map(|blocks| (blocks.meta.key.name.as_str(), &blocks.spec)).collect()
+    let of = |blocks: &'a crate::seen::Blocks| {
+        (blocks.spec.config.name == network).then_some((blocks.meta.key.name.as_str(), &blocks.spec))
+    };
+    let own: BTreeMap<&str, &CidrSpec> = index.blocks.iter().filter_map(of).collect();
+    let is_mirror = || {
+        index.networks.get(&Key::cluster(network)).is_some_and(|network| !network.mirrored_from.is_empty())
+    };
+    // The first blocks of a mirrored network are those that its original had.
+    if own.is_empty() && is_mirror() { index.former.blocks.iter().filter_map(of).collect() } else { own }
 }
 
 /// Names of CIDR objects that other networks have or will have.
@@ -131,8 +139,8 @@ fn block_writes(
     let mut writes = Vec::new();
     for (name, spec) in &wanted.objects {
         let spec = || Box::new(spec.clone());
-        match objects.get(name.as_str()) {
-            Some(existing) if **existing == *spec() => {}
+        match index.blocks.get(&Key::cluster(name)) {
+            Some(existing) if existing.spec == *spec() => {}
             Some(_) => {
                 let version = index.blocks.version(&Key::cluster(name)).cloned().unwrap_or_default();
                 writes.push(Write::UpdateBlocks { name: name.clone(), version, spec: spec() });
@@ -187,9 +195,10 @@ fn unfinalize(index: &Index, kind: Finalized, name: &str) -> Option<Write> {
     })
 }
 
-/// What is to be done beside any network: HostInterfaces without a Node, and objects that are being deleted.
-pub fn plan_rest(index: &Index) -> Vec<Write> {
-    let mut writes = Vec::new();
+/// What is to be done beside any network: objects of the former group, HostInterfaces without a Node, and objects that
+/// are being deleted. `now` is RFC 3339.
+pub fn plan_rest(index: &Index, now: &str) -> Vec<Write> {
+    let mut writes = former_group::plan(index, now);
     for host in index.hosts.iter().filter(|host| !host.is_unmanaged()) {
         let name = &host.meta.key.name;
         if host.meta.deleting {

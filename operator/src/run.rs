@@ -73,7 +73,7 @@ async fn serve(cli: &Cli) -> Result<(), RunError> {
     let (hold, leading) = (election.hold(), election.leading());
     let (news, coming) = mpsc::channel(NEWS);
     watches::start(&client, &news, &metrics);
-    let writer = Writer::new(client.clone(), metrics.clone(), hold);
+    let writer = Writer::new(client.clone(), metrics.clone(), hold, &identity);
     let control = Control::new(writer, metrics, complete);
 
     let mut term = signal(SignalKind::terminate())?;

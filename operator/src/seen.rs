@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crds::{
     CidrSpec, ConfigSpec, DeviceClassSpec, HostInterfaceSpec, NetworkSpec, NetworkStatus, RouteReport,
 };
+use serde_json::Value;
 
 /// Where an object is: its namespace (empty: it is in none) and its name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,7 +64,7 @@ pub trait Seen: Clone + PartialEq {
 macro_rules! seen {
     ($($kind:ty),*) => { $(impl Seen for $kind { fn meta(&self) -> &Meta { &self.meta } })* };
 }
-seen!(Network, Host, Node, Namespace, Attachment, Blocks, Class, Settings);
+seen!(Network, Host, Node, Namespace, Attachment, Blocks, Class, Settings, Former);
 
 /// A MultiNicNetwork.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -74,8 +75,8 @@ pub struct Network {
     pub spec: NetworkSpec,
     /// What was said of it last; default values when nothing was.
     pub status: NetworkStatus,
-    /// It was made from an object of the former group.
-    pub mirrored: bool,
+    /// Uid of the object of the former group that it was made from; empty: it was made from none.
+    pub mirrored_from: String,
 }
 
 /// A HostInterface.
@@ -140,6 +141,8 @@ pub struct Class {
     pub meta: Meta,
     /// What belongs to it.
     pub spec: DeviceClassSpec,
+    /// As of a network.
+    pub mirrored_from: String,
 }
 
 /// A Config.
@@ -149,6 +152,19 @@ pub struct Settings {
     pub meta: Meta,
     /// The settings.
     pub spec: ConfigSpec,
+    /// As of a network.
+    pub mirrored_from: String,
+}
+
+/// An object of the former group.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Former {
+    /// What every object has.
+    pub meta: Meta,
+    /// `spec`, as it is.
+    pub spec: Value,
+    /// `status`, as it is.
+    pub status: Value,
 }
 
 impl Key {

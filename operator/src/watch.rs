@@ -16,7 +16,8 @@ use tokio::sync::mpsc;
 use crate::index::{News, Told};
 use crate::metrics::Metrics;
 use crate::seen::{
-    Attachment, Blocks, Class, Host, Key, Meta, Namespace, Network, Node, Seen, Settings, Version, Versioned,
+    Attachment, Blocks, Class, Former, Host, Key, Meta, Namespace, Network, Node, Seen, Settings, Version,
+    Versioned,
 };
 use crate::write::FIELD_MANAGER;
 
@@ -35,6 +36,18 @@ pub(crate) fn start(client: &Client, news: &mpsc::Sender<News>, metrics: &Metric
     follow(client, news, metrics, core("Node", "nodes"), node, News::Node);
     follow(client, news, metrics, core("Namespace", "namespaces"), namespace, News::Namespace);
     follow(client, news, metrics, attachment_resource(), attachment, News::Attachment);
+    let former = |kind, plural| resource(crds::FORMER_GROUP, "v1", kind, plural);
+    follow(
+        client,
+        news,
+        metrics,
+        former("MultiNicNetwork", "multinicnetworks"),
+        former_object,
+        News::FormerNetwork,
+    );
+    follow(client, news, metrics, former("DeviceClass", "deviceclasses"), former_object, News::FormerClass);
+    follow(client, news, metrics, former("Config", "configs"), former_object, News::FormerSettings);
+    follow(client, news, metrics, former("CIDR", "cidrs"), blocks, News::FormerBlocks);
 }
 
 /// A kind of the server.
@@ -149,6 +162,20 @@ fn meta(object: &DynamicObject) -> Meta {
     }
 }
 
+fn unlabelled(object: &DynamicObject) -> Meta {
+    Meta { labels: std::collections::BTreeMap::new(), ..meta(object) }
+}
+
+fn mirrored_from(object: &DynamicObject) -> String {
+    let annotations = object.metadata.annotations.as_ref();
+    annotations.and_then(|all| all.get(MIRRORED_FROM)).cloned().unwrap_or_default()
+}
+
+pub(crate) fn former_object(object: &DynamicObject) -> Result<Former, serde_json::Error> {
+    let of = |name: &str| object.data.get(name).cloned().unwrap_or_default();
+    Ok(Former { meta: unlabelled(object), spec: of("spec"), status: of("status") })
+}
+
 fn part<T: DeserializeOwned>(object: &DynamicObject, name: &str) -> Result<T, serde_json::Error> {
     serde_json::from_value(
         object.data.get(name).cloned().unwrap_or_else(|| Value::Object(serde_json::Map::new())),
@@ -159,11 +186,9 @@ pub(crate) fn network(object: &DynamicObject) -> Result<Network, serde_json::Err
     let mut meta = meta(object);
     // Labels of networks mean nothing here; keeping them would make their change one of ours.
     meta.labels.clear();
-    let annotations = object.metadata.annotations.as_ref();
-    let mirrored = annotations.is_some_and(|all| all.contains_key(MIRRORED_FROM));
     // A status of the predecessor that cannot be read is written anew.
     let status = part(object, "status").unwrap_or_default();
-    Ok(Network { meta, spec: part(object, "spec")?, status, mirrored })
+    Ok(Network { meta, spec: part(object, "spec")?, status, mirrored_from: mirrored_from(object) })
 }
 
 pub(crate) fn host(object: &DynamicObject) -> Result<Host, serde_json::Error> {
@@ -179,12 +204,16 @@ pub(crate) fn blocks(object: &DynamicObject) -> Result<Blocks, serde_json::Error
     Ok(Blocks { meta, spec: part(object, "spec")? })
 }
 
-fn class(object: &DynamicObject) -> Result<Class, serde_json::Error> {
-    Ok(Class { meta: meta(object), spec: part(object, "spec")? })
+pub(crate) fn class(object: &DynamicObject) -> Result<Class, serde_json::Error> {
+    Ok(Class { meta: unlabelled(object), spec: part(object, "spec")?, mirrored_from: mirrored_from(object) })
 }
 
-fn settings(object: &DynamicObject) -> Result<Settings, serde_json::Error> {
-    Ok(Settings { meta: meta(object), spec: part(object, "spec")? })
+pub(crate) fn settings(object: &DynamicObject) -> Result<Settings, serde_json::Error> {
+    Ok(Settings {
+        meta: unlabelled(object),
+        spec: part(object, "spec")?,
+        mirrored_from: mirrored_from(object),
+    })
 }
 
 pub(crate) fn attachment(object: &DynamicObject) -> Result<Attachment, serde_json::Error> {

@@ -2,6 +2,9 @@
 
 use crds::{CidrSpec, NetworkStatus};
 
+use serde_json::Value;
+
+use crate::announcement::Announcement;
 use crate::attachment::Definition;
 use crate::seen::{Key, Meta, Version};
 
@@ -83,9 +86,53 @@ pub enum Write {
     NetworkStatus {
         /// Its name.
         name: String,
+        /// Which.
+        uid: String,
+        /// What of it is news.
+        news: Vec<Announcement>,
         /// What is said.
         status: Box<NetworkStatus>,
     },
+    /// Makes or changes the mirror of an object of the former group.
+    Mirror {
+        /// Of which kind it is.
+        kind: Mirrored,
+        /// Its name.
+        name: String,
+        /// Uid of the original.
+        from: String,
+        /// What it should be.
+        spec: Box<Value>,
+        /// There is one; otherwise there must be none.
+        update: bool,
+    },
+    /// Deletes a mirror whose original is gone, if it is still the same and the original's kind is still there.
+    DeleteMirror {
+        /// Of which kind it is.
+        kind: Mirrored,
+        /// Its name.
+        name: String,
+        /// Which.
+        uid: String,
+    },
+    /// Says of an original what is said of its mirror.
+    FormerStatus {
+        /// Its name.
+        name: String,
+        /// What is said.
+        status: Box<NetworkStatus>,
+    },
+}
+
+/// Kinds that are mirrored from the former group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mirrored {
+    /// MultiNicNetwork.
+    Network,
+    /// DeviceClass.
+    Class,
+    /// Config.
+    Settings,
 }
 
 /// Kinds that may have the predecessor's finalizers.
@@ -121,7 +168,12 @@ impl Write {
             | Self::DeleteBlocks { name, .. } => of("CIDR", Key::cluster(name)),
             Self::DeleteHost { name, .. } => of("HostInterface", Key::cluster(name)),
             Self::Finalizers { kind, name, .. } => of(kind.word(), Key::cluster(name)),
-            Self::NetworkStatus { name, .. } => of("MultiNicNetwork", Key::cluster(name)),
+            Self::NetworkStatus { name, .. } | Self::FormerStatus { name, .. } => {
+                of("MultiNicNetwork", Key::cluster(name))
+            }
+            Self::Mirror { kind, name, .. } | Self::DeleteMirror { kind, name, .. } => {
+                of(kind.word(), Key::cluster(name))
+            }
         }
     }
 }
@@ -133,6 +185,26 @@ impl Finalized {
             Self::Network => "MultiNicNetwork",
             Self::Blocks => "CIDR",
             Self::Host => "HostInterface",
+        }
+    }
+}
+
+impl Mirrored {
+    /// Its kind.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Network => "MultiNicNetwork",
+            Self::Class => "DeviceClass",
+            Self::Settings => "Config",
+        }
+    }
+
+    /// The kind's plural.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::Network => "multinicnetworks",
+            Self::Class => "deviceclasses",
+            Self::Settings => "configs",
         }
     }
 }

@@ -3,21 +3,24 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions,
 };
-use serde_json::json;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+use crate::announcement::Announcement;
 use crate::attachment::GENERATED_LABEL;
 use crate::blocks::number;
 use crate::index::{News, Told};
 use crate::lease::Hold;
 use crate::metrics::{Metrics, Verb};
 use crate::seen::Key;
-use crate::watch::{self, attachment_resource, resource, seen};
-use crate::write::{FIELD_MANAGER, Finalized, NETWORK_LABEL, SLICE_LABEL, Write};
+use crate::watch::{self, MIRRORED_FROM, attachment_resource, resource, seen};
+use crate::write::{FIELD_MANAGER, Finalized, Mirrored, NETWORK_LABEL, SLICE_LABEL, Write};
 
 /// Requests under way at a time.
 const PARALLEL: usize = 16;
@@ -32,6 +35,7 @@ pub(crate) struct Writer {
     metrics: Metrics,
     hold: Hold,
     permits: Arc<Semaphore>,
+    recorder: Recorder,
 }
 
 /// Why a change was not made, and with it when to try again.
@@ -63,8 +67,10 @@ impl Refusal {
 }
 
 impl Writer {
-    pub(crate) fn new(client: Client, metrics: Metrics, hold: Hold) -> Self {
-        Self { client, metrics, hold, permits: Arc::new(Semaphore::new(PARALLEL)) }
+    pub(crate) fn new(client: Client, metrics: Metrics, hold: Hold, identity: &str) -> Self {
+        let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: Some(identity.to_owned()) };
+        let recorder = Recorder::new(client.clone(), reporter);
+        Self { client, metrics, hold, permits: Arc::new(Semaphore::new(PARALLEL)), recorder }
     }
 
     /// Makes a change; what the object is then.
@@ -138,7 +144,7 @@ impl Writer {
                 Ok(seen(&made, watch::blocks).ok().map(|one| News::Blocks(Told::Changed(one))))
             }
             Write::DeleteBlocks { name, uid, network_gone } => {
-                if *network_gone && !self.networks_are_known().await? {
+                if *network_gone && !self.is_known(&network()).await? {
                     return Ok(None);
                 }
                 let gone = delete(&self.all(&cidr()), name, uid).await?;
@@ -159,24 +165,102 @@ impl Writer {
                 // The watch tells whether it is gone.
                 Ok(None)
             }
-            Write::NetworkStatus { name, status } => {
+            Write::NetworkStatus { name, uid, news, status } => {
                 let object = json!({
                     "apiVersion": format!("{}/v1", crds::GROUP), "kind": "MultiNicNetwork",
                     "metadata": {"name": name}, "status": status,
                 });
                 let made =
                     self.all(&network()).patch_status(name, &apply(true), &Patch::Apply(&object)).await?;
+                self.announce(name, uid, news).await;
                 Ok(seen(&made, watch::network).ok().map(|one| News::Network(Told::Changed(one))))
+            }
+            Write::Mirror { kind, name, from, spec, update } => {
+                self.mirror(*kind, name, from, spec, *update).await
+            }
+            Write::DeleteMirror { kind, name, uid } => {
+                if !self.is_known(&mirrored(crds::FORMER_GROUP, *kind)).await? {
+                    return Ok(None);
+                }
+                delete(&self.all(&mirrored(crds::GROUP, *kind)), name, uid).await?;
+                // The watch tells when it is gone.
+                Ok(None)
+            }
+            Write::FormerStatus { name, status } => {
+                let resource = mirrored(crds::FORMER_GROUP, Mirrored::Network);
+                let object = json!({
+                    "apiVersion": resource.api_version, "kind": resource.kind,
+                    "metadata": {"name": name}, "status": status,
+                });
+                let made =
+                    self.all(&resource).patch_status(name, &apply(true), &Patch::Apply(&object)).await?;
+                Ok(seen(&made, watch::former_object).ok().map(|one| News::FormerNetwork(Told::Changed(one))))
+            }
+        }
+    }
+
+    async fn mirror(
+        &self,
+        kind: Mirrored,
+        name: &str,
+        from: &str,
+        spec: &Value,
+        update: bool,
+    ) -> Result<Option<News>, kube::Error> {
+        let resource = mirrored(crds::GROUP, kind);
+        let object = json!({
+            "apiVersion": resource.api_version, "kind": resource.kind,
+            "metadata": {"name": name, "annotations": {MIRRORED_FROM: from}}, "spec": spec,
+        });
+        let api = self.all(&resource);
+        let made = if update {
+            api.patch(name, &apply(true), &Patch::Apply(&object)).await?
+        } else {
+            let object: DynamicObject = serde_json::from_value(object).map_err(kube::Error::SerdeError)?;
+            let parameters =
+                PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+            api.create(&parameters, &object).await?
+        };
+        Ok(match kind {
+            Mirrored::Network => {
+                seen(&made, watch::network).ok().map(|one| News::Network(Told::Changed(one)))
+            }
+            Mirrored::Class => seen(&made, watch::class).ok().map(|one| News::Class(Told::Changed(one))),
+            Mirrored::Settings => {
+                seen(&made, watch::settings).ok().map(|one| News::Settings(Told::Changed(one)))
+            }
+        })
+    }
+
+    /// Publishes Events; one that is lost is no loss.
+    async fn announce(&self, name: &str, uid: &str, news: &[Announcement]) {
+        let reference = ObjectReference {
+            api_version: Some(format!("{}/v1", crds::GROUP)),
+            kind: Some("MultiNicNetwork".to_owned()),
+            name: Some(name.to_owned()),
+            uid: Some(uid.to_owned()),
+            ..ObjectReference::default()
+        };
+        for one in news {
+            let event = Event {
+                type_: if one.warning { EventType::Warning } else { EventType::Normal },
+                reason: one.reason.clone(),
+                note: Some(one.note.clone()).filter(|note| !note.is_empty()),
+                action: one.action.clone(),
+                secondary: None,
+            };
+            if let Err(error) = self.recorder.publish(&event, &reference).await {
+                tracing::debug!(%error, network = name, reason = one.reason, "an Event was not published");
             }
         }
     }
 
     /// The kind of networks is there and is not being deleted. Otherwise networks vanish because their definition does,
     /// and what they have stays.
-    async fn networks_are_known(&self) -> Result<bool, kube::Error> {
+    async fn is_known(&self, resource_of: &ApiResource) -> Result<bool, kube::Error> {
         let definitions =
             resource("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions");
-        let name = format!("{}.{}", network().plural, crds::GROUP);
+        let name = format!("{}.{}", resource_of.plural, resource_of.group);
         let definition = self.all(&definitions).get_opt(&name).await?;
         Ok(definition.is_some_and(|one| one.metadata.deletion_timestamp.is_none()))
     }
@@ -188,6 +272,10 @@ impl Writer {
     fn within(&self, resource: &ApiResource, key: &Key) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), &key.namespace, resource)
     }
+}
+
+fn mirrored(group: &str, kind: Mirrored) -> ApiResource {
+    resource(group, "v1", kind.word(), kind.plural())
 }
 
 fn network() -> ApiResource {
@@ -231,12 +319,17 @@ async fn delete(api: &Api<DynamicObject>, name: &str, uid: &str) -> Result<bool,
 
 fn verb(write: &Write) -> Verb {
     match write {
-        Write::Attachment { .. } | Write::UpdateBlocks { .. } | Write::NetworkStatus { .. } => Verb::Apply,
-        Write::CreateBlocks { .. } => Verb::Create,
+        Write::Attachment { .. }
+        | Write::UpdateBlocks { .. }
+        | Write::NetworkStatus { .. }
+        | Write::FormerStatus { .. }
+        | Write::Mirror { update: true, .. } => Verb::Apply,
+        Write::CreateBlocks { .. } | Write::Mirror { .. } => Verb::Create,
         Write::Finalizers { .. } => Verb::Patch,
-        Write::DeleteAttachment { .. } | Write::DeleteBlocks { .. } | Write::DeleteHost { .. } => {
-            Verb::Delete
-        }
+        Write::DeleteAttachment { .. }
+        | Write::DeleteBlocks { .. }
+        | Write::DeleteHost { .. }
+        | Write::DeleteMirror { .. } => Verb::Delete,
     }
 }
 

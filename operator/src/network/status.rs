@@ -6,6 +6,7 @@ use crds::{CidrSpec, ComputeResult, Discovery, NetworkStatus};
 use ipam::PlanError;
 
 use super::{Found, objects_of};
+use crate::announcement;
 use crate::blocks::{Complaint, Presence, vlan_mode};
 use crate::condition::{Finding, Kind, Reason, Status};
 use crate::index::Index;
@@ -58,7 +59,13 @@ pub(super) fn write(
         return None;
     }
     let status = Box::new(NetworkStatus { last_sync_time: now.to_owned(), ..status });
-    Some(Write::NetworkStatus { name: network.meta.key.name.clone(), status })
+    let news = announcement::of(former, &status);
+    Some(Write::NetworkStatus {
+        name: network.meta.key.name.clone(),
+        uid: network.meta.uid.clone(),
+        news,
+        status,
+    })
 }
 
 fn discovered(found: &Found<'_>, hosts: &BTreeMap<&str, Presence<'_>>) -> Finding {

@@ -324,5 +324,8 @@ fn a_host_without_a_node_goes_unless_nobody_manages_it() {
     let own = cluster.next(own);
     cluster.index.take(News::Host(Told::Changed(own)));
 
-    assert_eq!(plan_rest(&cluster.index), [Write::DeleteHost { name: "n7".into(), uid: "uid-n7".into() }]);
+    assert_eq!(
+        plan_rest(&cluster.index, NOW),
+        [Write::DeleteHost { name: "n7".into(), uid: "uid-n7".into() }]
+    );
 }
