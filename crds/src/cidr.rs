@@ -110,6 +110,13 @@ pub struct CidrHost {
     /// Addresses of the pods there, of each family. Default: what `podCIDR` says.
     #[serde(rename = "podCIDRs", default, skip_serializing_if = "Vec::is_empty")]
     pub pod_cidrs: Vec<String>,
+    /// Addresses of the NIC, of each family, without prefix length: the next hops of routes to the pods there. Default:
+    /// what `hostIP` says.
+    #[serde(rename = "hostIPs", default, skip_serializing_if = "Vec::is_empty")]
+    pub host_ips: Vec<String>,
+    /// IPv6 link-local address of the NIC: the next hop where it has no other IPv6 address. Default: none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub link_local: String,
     /// `suspended`: address or carrier are gone for now, nothing is freed (TRAPS O3). Default: empty, present.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(extend("enum" = ["", "suspended"]))]
