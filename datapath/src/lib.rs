@@ -7,6 +7,7 @@
 pub mod announce;
 mod error;
 mod frame;
+pub mod host_routes;
 pub mod masters;
 pub mod netns;
 pub mod observe;

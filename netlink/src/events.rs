@@ -11,7 +11,7 @@ use crate::devlink::{self, DeviceHandle};
 use crate::error::Error;
 use crate::generic::GENERIC_HEADER;
 use crate::message::{Message, messages};
-use crate::route::{self, Address, Link, Route};
+use crate::route::{self, Address, Link, Route, Rule};
 use crate::socket::{Failure, Family, Raw, Socket, in_namespace};
 
 /// A burst of some 10,000 notifications fits while the reader is busy.
@@ -26,6 +26,9 @@ const RTMGRP_IPV6_ROUTE: u32 = 0x400;
 const ROUTE_GROUPS: u32 =
     RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE;
 const RTNLGRP_NSID: u32 = 28;
+const RTMGRP_IPV4_RULE: u32 = 0x80;
+/// Group 19 as a bit.
+const RTMGRP_IPV6_RULE: u32 = 1 << 18;
 
 /// A change that the kernel told of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +47,10 @@ pub enum Event {
     RouteChanged(Route),
     /// A route went away.
     RouteRemoved(Route),
+    /// A policy routing rule appeared ([`EventSocket::open_routing`]).
+    RuleAppeared(Rule),
+    /// A policy routing rule went away ([`EventSocket::open_routing`]).
+    RuleRemoved(Rule),
     /// A namespace got a number here.
     NamespaceAppeared(i32),
     /// A namespace lost its number here.
@@ -95,6 +102,12 @@ impl EventSocket {
         Self::open_with(RECEIVE_BUFFER)
     }
 
+    /// Opens it in the current network namespace for what routing is made of: links, addresses, routes and rules.
+    pub fn open_routing() -> Result<Self, Error> {
+        let groups = ROUTE_GROUPS | RTMGRP_IPV4_RULE | RTMGRP_IPV6_RULE;
+        Self::of(Raw::open(NETLINK_ROUTE, groups, RECEIVE_BUFFER)?, None)
+    }
+
     /// Opens it in the namespace behind `netns`, as [`Socket::open_in`] does.
     pub fn open_in(netns: BorrowedFd<'_>) -> Result<Self, Error> {
         in_namespace(netns, Self::open)
@@ -105,7 +118,10 @@ impl EventSocket {
     pub fn open_with(receive_buffer: usize) -> Result<Self, Error> {
         let mut route = Raw::open(NETLINK_ROUTE, ROUTE_GROUPS, receive_buffer)?;
         join(&mut route, RTNLGRP_NSID)?;
-        let generic = Generic::open(receive_buffer)?;
+        Self::of(route, Generic::open(receive_buffer)?)
+    }
+
+    fn of(route: Raw, generic: Option<Generic>) -> Result<Self, Error> {
         let ready = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)
             .map_err(|errno| Error::io("make an epoll descriptor", errno.into()))?;
         let readable = EpollEvent::new(EpollFlags::EPOLLIN, 0);
@@ -202,6 +218,8 @@ fn route_event(message: &Message<'_>) -> Result<Option<Event>, Malformed> {
         route::RTM_DELADDR => route::address(body)?.map(Event::AddressRemoved),
         route::RTM_NEWROUTE => route::route(body)?.map(Event::RouteChanged),
         route::RTM_DELROUTE => route::route(body)?.map(Event::RouteRemoved),
+        route::RTM_NEWRULE => Some(Event::RuleAppeared(route::rule(body)?)),
+        route::RTM_DELRULE => Some(Event::RuleRemoved(route::rule(body)?)),
         route::RTM_NEWNSID => route::id(body).map_err(Malformed)?.map(Event::NamespaceAppeared),
         route::RTM_DELNSID => route::id(body).map_err(Malformed)?.map(Event::NamespaceGone),
         _ => None,

@@ -32,11 +32,13 @@ pub enum Table {
     Pfs,
     /// Notes of late DELs that were taken from the folder of notes and are not worked off.
     Notes,
+    /// What the cluster said last, by kind and name.
+    Cluster,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Protected,
         Self::Attachments,
         Self::Addresses,
@@ -45,6 +47,7 @@ impl Table {
         Self::Networks,
         Self::Pfs,
         Self::Notes,
+        Self::Cluster,
     ];
 
     /// Its name in the file.
@@ -58,6 +61,7 @@ impl Table {
             Self::Networks => "networks",
             Self::Pfs => "pfs",
             Self::Notes => "notes",
+            Self::Cluster => "cluster",
         }
     }
 

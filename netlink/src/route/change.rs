@@ -17,11 +17,14 @@ pub use link::{
 };
 pub use route::{
     RouteChange, RouteNextHop, RuleChange, add_route, add_rule, append_route, delete_route, delete_rule,
+    replace_route,
 };
 pub use vf::{VfAttribute, set_vf};
 
 use crate::message::Request;
 
+/// Take the place of what is there.
+const NLM_F_REPLACE: u16 = 0x100;
 /// Create, and refuse what is already there.
 const NLM_F_EXCL: u16 = 0x200;
 const NLM_F_CREATE: u16 = 0x400;

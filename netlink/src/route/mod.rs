@@ -20,7 +20,7 @@ pub use change::{
     AddressChange, Change, Ipv4Conf, IpvlanFlag, LinkSettings, NewLink, NewLinkKind, RouteChange,
     RouteNextHop, RuleChange, VfAttribute, VlanProtocol, add_address, add_alt_name, add_route, add_rule,
     append_route, create_link, delete_address, delete_alt_name, delete_group, delete_link, delete_route,
-    delete_rule, set_link, set_vf,
+    delete_rule, replace_route, set_link, set_vf,
 };
 pub use entry::{NextHop, Route, RouteHop, RouteKind, Rule};
 pub use link::{AddrGenMode, DevlinkPortHandle, Link, LinkEvent, LinkMode, OperState, Undecoded, Xdp};
@@ -39,4 +39,4 @@ pub(crate) use address::{RTM_DELADDR, RTM_NEWADDR, address};
 pub(crate) use link_decode::link;
 pub(crate) use links::{RTM_DELLINK, RTM_NEWLINK};
 pub(crate) use namespace_id::{RTM_DELNSID, RTM_NEWNSID, id};
-pub(crate) use routes::{RTM_DELROUTE, RTM_NEWROUTE, route};
+pub(crate) use routes::{RTM_DELROUTE, RTM_DELRULE, RTM_NEWROUTE, RTM_NEWRULE, route, rule};

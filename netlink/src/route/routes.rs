@@ -17,7 +17,8 @@ use crate::socket::Socket;
 
 pub(crate) const RTM_NEWROUTE: u16 = 24;
 pub(crate) const RTM_DELROUTE: u16 = 25;
-const RTM_NEWRULE: u16 = 32;
+pub(crate) const RTM_NEWRULE: u16 = 32;
+pub(crate) const RTM_DELRULE: u16 = 33;
 
 /// `struct rtmsg`.
 const HEADER: usize = 12;
@@ -274,7 +275,8 @@ pub fn rules(socket: &mut Socket) -> Result<Vec<Rule>, Error> {
     Ok(rules)
 }
 
-fn rule(body: &[u8]) -> Result<Rule, Malformed> {
+/// The rule in a message.
+pub(crate) fn rule(body: &[u8]) -> Result<Rule, Malformed> {
     let message = RuleMessage::parse(body)?;
     let header = message.header;
     let mut rule = Rule {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Change, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL};
+use super::{Change, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use crate::attribute::Writer;
 
 const RTM_NEWROUTE: u16 = 24;
@@ -111,6 +111,13 @@ pub fn add_route(route: &RouteChange) -> Change<'static> {
 pub fn append_route(route: &RouteChange) -> Change<'static> {
     let words = format!("append route {}", words(route));
     Change::new(words, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_APPEND, route_body(route))
+}
+
+/// Puts a route in the place of the one with its destination, metric and table, whoever made that, or adds it
+/// (`ip route replace`). At no moment is there none.
+pub fn replace_route(route: &RouteChange) -> Change<'static> {
+    let words = format!("replace route {}", words(route));
+    Change::new(words, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, route_body(route))
 }
 
 /// Removes a route (`ip route del`); `ESRCH` when there is none like it.
