@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use crate::attaching::Attaching;
 use crate::cli::Machine;
 use crate::clock::rfc3339;
+use crate::cluster::{Cluster, ClusterMode, KeeperParts};
 use crate::config::{Config, pf_policies};
 use crate::current_networks::Current;
 use crate::device_plugin::{self, PluginParts, Pools};
@@ -19,9 +20,11 @@ use crate::health::Health;
 use crate::history::History;
 use crate::inventory::cache::{Cache, CacheError, CacheParts};
 use crate::inventory::events::EventLog;
+use crate::inventory::published::Newest;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::rest::{RestState, Shared, router};
+use crate::routes::{RouteParts, Routes};
 use crate::serve::Server;
 use crate::sriov::{PfParts, PfTask};
 use crate::standalone::{PlannerParts, Standalone, StandaloneParts};
@@ -32,6 +35,9 @@ const FAREWELL: Duration = Duration::from_millis(1200);
 
 /// How long another agent on the same state folder may take to end (TRAPS P13).
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where `ip` has the names of routing tables.
+const IPROUTE2: &str = "/etc/iproute2";
 
 /// Why the agent cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -77,21 +83,25 @@ pub fn run(config: Config) -> Result<(), AgentError> {
     })?;
     let networks = Current::default();
     // Before anything is attached: the engine begins with the networks that are there then.
-    let standalone = Standalone::start(StandaloneParts {
-        planner: PlannerParts {
-            folder: config.config_dir.clone(),
-            classes: settings
-                .device_classes
-                .iter()
-                .map(|(name, class)| (name.clone(), class.into()))
-                .collect(),
+    // They stay when the agent ends; only their keeper ends with it.
+    let routes = (config.cluster.is_some() && config.machine == Machine::Live).then(|| {
+        Routes::start(RouteParts { store: store.clone(), names: IPROUTE2.into() })
+            .inspect_err(|error| tracing::error!(%error, "nothing is done about routes to other hosts"))
+    });
+    let routes = routes.and_then(Result::ok);
+    let cluster = config.cluster.clone().map(|ClusterMode { access, node }| {
+        let parts = KeeperParts {
+            node,
+            classes: settings.attach_classes(),
             store: store.clone(),
             networks: networks.clone(),
-        },
-        newest: newest.subscribe(),
-    })
-    .inspect_err(|error| tracing::error!(%error, "changes of networks are not noticed"))
-    .ok();
+            routes: routes.as_ref().map(|(routes, _)| routes.clone()),
+        };
+        Cluster::start(access, parts, &newest.subscribe())
+    });
+    let standalone =
+        cluster.is_none().then(|| standalone(&config, store.clone(), &networks, newest.subscribe()));
+    let standalone = standalone.flatten();
     let history = History::new(Arc::clone(&log), Arc::clone(&metrics), newest.subscribe());
     let functions = SriovParts::default();
     let attaching =
@@ -127,6 +137,9 @@ pub fn run(config: Config) -> Result<(), AgentError> {
         .enable_all()
         .build()
         .map_err(AgentError::Runtime)?;
+    if let Some(cluster) = cluster {
+        runtime.spawn(cluster.follow(newest.subscribe()));
+    }
     if let Some(standalone) = &standalone {
         runtime.spawn(standalone.follow(newest.subscribe()));
     }
@@ -159,7 +172,7 @@ pub fn run(config: Config) -> Result<(), AgentError> {
         agent: openapi::Agent {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             epoch: log.epoch().to_owned(),
-            standalone: true,
+            standalone: config.cluster.is_none(),
             started: rfc3339(started),
         },
         newest: newest.subscribe(),
@@ -195,9 +208,28 @@ pub fn run(config: Config) -> Result<(), AgentError> {
         attaching.stop();
     }
     drop(standalone);
+    drop(routes);
     cache.stop();
     tracing::info!("ended");
     served.map_err(AgentError::Runtime)
+}
+
+/// Networks from files.
+fn standalone(
+    config: &Config,
+    store: Option<Arc<Store>>,
+    networks: &Current,
+    newest: Newest,
+) -> Option<Standalone> {
+    let planner = PlannerParts {
+        folder: config.config_dir.clone(),
+        classes: config.settings.attach_classes(),
+        store,
+        networks: networks.clone(),
+    };
+    Standalone::start(StandaloneParts { planner, newest })
+        .inspect_err(|error| tracing::error!(%error, "changes of networks are not noticed"))
+        .ok()
 }
 
 /// Makes the mode of RDMA devices what is wanted, as far as the kernel does it now; the agent goes on without.

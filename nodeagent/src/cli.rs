@@ -11,9 +11,19 @@ use crate::config::{LogFormat, LogLevel, ReprobeInterval};
 #[derive(Debug, Parser)]
 #[command(name = "multi-nicd", version, max_term_width = 100)]
 pub struct Cli {
-    /// Runs without a cluster. Required for now: this version has no other mode.
-    #[arg(long)]
+    /// Runs without a cluster: networks are files of the configuration folder. One of --standalone, --cluster and
+    /// --kubeconfig is required.
+    #[arg(long, conflicts_with_all = ["cluster", "kubeconfig"])]
     pub standalone: bool,
+    /// Runs in a cluster, with the account of its pod (KUBERNETES_SERVICE_HOST and _PORT name the server).
+    #[arg(long, conflicts_with = "kubeconfig")]
+    pub cluster: bool,
+    /// Runs in the cluster that FILE leads to.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Name of this node in the cluster. Default: the environment's K8S_NODENAME, else the host name.
+    #[arg(long, value_name = "NAME")]
+    pub node_name: Option<String>,
     /// Folder of the configuration: `agent.yaml`, and networks in files beside it.
     #[arg(long, value_name = "DIR", default_value = "/etc/multi-nic", global = true)]
     pub config: PathBuf,

@@ -19,6 +19,10 @@ pub(crate) use sriov::policies as pf_policies;
 use std::path::PathBuf;
 
 use crate::cli::{Cli, Machine};
+use crate::cluster::{Access, ClusterMode};
+
+/// Name of this node, as the predecessor's DaemonSet hands it in.
+const NODE_NAME: &str = "K8S_NODENAME";
 
 /// Name of the configuration file inside the configuration folder.
 pub(crate) const FILE: &str = "agent.yaml";
@@ -30,6 +34,8 @@ pub struct Config {
     pub settings: Settings,
     /// Which machine to show.
     pub machine: Machine,
+    /// The cluster that the agent is in; absent in standalone mode.
+    pub cluster: Option<ClusterMode>,
     /// Folder of the configuration; networks of standalone mode are files in it.
     pub config_dir: PathBuf,
     /// Whether the old daemon's routes are offered.
@@ -65,6 +71,7 @@ impl Config {
         }
         Ok(Self {
             settings,
+            cluster: cluster(cli),
             config_dir: cli.config.clone(),
             legacy_api: cli.legacy_api,
             machine: cli.machine(),
@@ -72,6 +79,20 @@ impl Config {
             run_dir: cli.run_dir.clone(),
         })
     }
+}
+
+/// The cluster that the flags name.
+fn cluster(cli: &Cli) -> Option<ClusterMode> {
+    let access = match &cli.kubeconfig {
+        Some(file) => Access::Kubeconfig(file.clone()),
+        None if cli.cluster => Access::InCluster,
+        None => return None,
+    };
+    let name =
+        cli.node_name.clone().or_else(|| std::env::var(NODE_NAME).ok()).filter(|name| !name.is_empty());
+    // The kubelet's default, too: the host name in lower case.
+    let host = || nix::unistd::gethostname().unwrap_or_default().to_string_lossy().to_lowercase();
+    Some(ClusterMode { access, node: name.unwrap_or_else(host) })
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod attaching;
 mod calls;
 mod cli;
 mod clock;
+mod cluster;
 mod cni_server;
 mod config;
 mod current_networks;
@@ -35,8 +36,10 @@ mod metrics;
 mod nearest;
 mod page;
 mod peer;
+mod planning;
 mod podresources;
 mod rest;
+mod routes;
 mod running;
 mod serve;
 mod sriov;
@@ -45,6 +48,7 @@ mod systemd;
 
 pub use agent::{AgentError, run};
 pub use cli::{Cli, Command, Machine};
+pub use cluster::{Access, ClusterMode};
 pub use config::{
     Config, ConfigError, DeviceClass, DevicePlugin, DevicePool, DeviceUse, Limits, LinkType, LogFormat,
     LogLevel, PciId, PfPolicySettings, PoolKind, Ranged, ReprobeInterval, Selector, Settings, default_file,

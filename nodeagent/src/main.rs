@@ -32,10 +32,11 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Some(Command::SriovPlan) => return print(&nodeagent::sriov_plan(&cli.config)?),
         Some(Command::CniConfig { network }) => return print(&nodeagent::cni_config(&cli.config, network)?),
     }
-    if !cli.standalone {
-        bail!("this version works without a cluster only: say --standalone");
+    let config = Config::resolve(cli)?;
+    if !cli.standalone && config.cluster.is_none() {
+        bail!("say --standalone, or --cluster or --kubeconfig FILE");
     }
-    Ok(nodeagent::run(Config::resolve(cli)?)?)
+    Ok(nodeagent::run(config)?)
 }
 
 fn print(text: &str) -> anyhow::Result<()> {

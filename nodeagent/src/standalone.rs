@@ -7,16 +7,11 @@
 //! A file that is wrong takes nothing down: what it defined before goes on until the file is right again. Numbers of
 //! interfaces are written down before anybody sees them, so blocks never move when NICs come and go.
 
-mod candidates;
 mod cni_config;
 mod document;
 mod folder;
 mod planner;
-mod planning;
-mod record;
 mod report;
-#[cfg(test)]
-mod samples;
 mod settle;
 mod watcher;
 

@@ -76,6 +76,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The device classes as attaching sees them.
+    pub(crate) fn attach_classes(&self) -> BTreeMap<String, attach::network::DeviceClass> {
+        self.device_classes.iter().map(|(name, class)| (name.clone(), class.into())).collect()
+    }
+
     /// How the machine is read.
     pub(crate) fn probe(&self) -> ProbeSettings {
         ProbeSettings {

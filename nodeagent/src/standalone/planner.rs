@@ -6,22 +6,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use attach::network::{DeviceClass, Network, Networks, class_of};
-use crds::NetworkSpec;
+use attach::network::{DeviceClass, Network, Networks};
 use hwprobe::Inventory;
 use ipnet::IpNet;
 use openapi::{NetworkReport, ReportGravity};
 use serde_json::Value;
 use store::{Batch, Store, Table};
 
-use super::candidates::{Candidate, Membership, candidates, own_addresses};
 use super::folder;
-use super::planning::{Numbered, class, network, number};
-use super::record::Record;
 use super::report::{Gravity, Report};
 use super::settle::{Wanted, WantedClass, WantedNetwork, settle};
 use crate::agent::chain;
 use crate::current_networks::Current;
+use crate::planning::candidates::own_addresses;
+use crate::planning::record::Record;
+use crate::planning::{Numbered, candidates_of, network, number};
 
 /// How long the numbers of a network that is gone are kept, in case an editor is only replacing its file.
 const GRACE: Duration = Duration::from_secs(60);
@@ -319,24 +318,6 @@ impl Planner {
         }
         self.left_out = now;
     }
-}
-
-/// The NICs that are in a network, or why that cannot be told.
-fn candidates_of(
-    spec: &NetworkSpec,
-    classes: &BTreeMap<String, DeviceClass>,
-    inventory: &Inventory,
-) -> Result<Vec<Candidate>, String> {
-    let master_nets: Vec<IpNet> = spec.master_nets.iter().filter_map(|net| net.parse().ok()).collect();
-    let class = class(spec).map(|name| {
-        class_of(classes, name).map_err(|known| {
-            let known = known.join(", ");
-            format!("attachPolicy.class: there is no device class {name}; known are {known}")
-        })
-    });
-    let class = class.transpose()?;
-    let uplink = spec.allow_uplink == "shared" && ["ipvlan", "macvlan"].contains(&spec.plugin.kind.as_str());
-    Ok(candidates(inventory, &Membership { master_nets: &master_nets, class: class.as_deref(), uplink }))
 }
 
 #[cfg(test)]

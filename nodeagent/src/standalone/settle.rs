@@ -7,6 +7,7 @@ use crds::{NetworkSpec, Object};
 
 use super::folder::Reading;
 use super::report::Gravity;
+use crate::planning::device_class;
 use crate::sriov::NodePolicy;
 
 /// What is wanted of this host.
@@ -63,7 +64,7 @@ pub(crate) fn settle(reading: &Reading, before: &Wanted) -> Wanted {
             }
             Object::DeviceClass(class) => {
                 let here = before.classes.get(&name).is_some_and(|before| before.file == file);
-                let new = WantedClass { file, class: as_attach_sees(class) };
+                let new = WantedClass { file, class: device_class(&class.spec) };
                 put(&mut wanted.classes, name, new, here, |one| &one.file);
             }
         }
@@ -128,18 +129,6 @@ fn put<T>(all: &mut BTreeMap<String, T>, name: String, new: T, here: bool, file:
         Some(old) if !here || file(old) == file(&new) => {}
         _ => drop(all.insert(name, new)),
     }
-}
-
-fn as_attach_sees(class: &crds::DeviceClass) -> DeviceClass {
-    let of = |ids: &crds::DeviceIds| {
-        let vendor = ids.vendor.to_ascii_lowercase();
-        let each = ids.products.iter().map(move |product| DeviceId {
-            vendor: vendor.clone(),
-            device: Some(product.to_ascii_lowercase()),
-        });
-        each.collect::<Vec<_>>()
-    };
-    DeviceClass { ids: class.spec.ids.iter().flat_map(of).collect(), ..DeviceClass::default() }
 }
 
 /// The class of the agent's own configuration as attaching sees it.

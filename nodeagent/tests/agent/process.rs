@@ -100,11 +100,12 @@ fn printed_defaults_are_a_configuration() {
 }
 
 #[test]
-fn only_standalone_mode_exists_and_it_says_so() {
+fn without_a_mode_it_says_which_there_are() {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_multi-nicd")).output().unwrap();
 
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("--standalone"));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.contains("--standalone") && errors.contains("--kubeconfig FILE"), "{errors}");
 }
 
 #[test]

@@ -3,7 +3,7 @@ use std::fs;
 use serde_json::json;
 
 use super::*;
-use crate::standalone::samples::network;
+use crate::planning::samples::network;
 
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use serde_json::json;
 
 use super::*;
-use crate::standalone::samples::network;
+use crate::planning::samples::network;
 use crate::standalone::settle::{Wanted, settle};
 
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {

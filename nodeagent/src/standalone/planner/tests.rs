@@ -7,7 +7,7 @@ use store::Identity;
 use store::lossy::Disk;
 
 use super::*;
-use crate::standalone::samples::{machine, network as object, nic, shown};
+use crate::planning::samples::{machine, network as object, nic, shown};
 
 /// A planner over a folder, and what it publishes.
 fn planner(folder: &Path, store: Option<Arc<Store>>) -> (Planner, Current) {

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::*;
 use crate::current_networks::Current;
 use crate::inventory::published::Published;
-use crate::standalone::samples::{machine, network, nic};
+use crate::planning::samples::{machine, network, nic};
 
 /// Only a failing test waits that long.
 const PATIENCE: Duration = Duration::from_secs(30);

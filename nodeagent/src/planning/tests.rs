@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::standalone::candidates::{Membership, candidates};
-use crate::standalone::samples::{machine, network as object, nic, shown};
+use crate::planning::candidates::{Membership, candidates};
+use crate::planning::samples::{machine, network as object, nic, shown};
 
 fn record(more: Value) -> Record {
     match crds::read(&object("red", more)) {
@@ -27,7 +27,7 @@ fn plan(record: &mut Record, nics: &[Nic], used: &[&str]) -> (Network, Vec<Strin
     let found = candidates(&inventory, &Membership { master_nets: &nets, class: None, uplink });
     let mut in_use = |block: &IpNet| used.contains(&block.to_string().as_str());
     let numbered = number(record, &found, &mut in_use);
-    let own: Vec<IpAddr> = crate::standalone::candidates::own_addresses(&inventory).collect();
+    let own: Vec<IpAddr> = crate::planning::candidates::own_addresses(&inventory).collect();
     let errors = numbered.errors.iter().map(ToString::to_string).collect();
     (network("red", record, &numbered, &own), errors)
 }

@@ -1,16 +1,21 @@
 //! From a record and the NICs that are here to the network as attaching sees it. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use attach::network::{Block, Network, NetworkInterface, Policy, Strategy};
-use crds::{Addressing, Mtu, NetworkSpec};
-use hwprobe::{NicId, SpeedMbps};
+use attach::network::{Block, DeviceClass, DeviceId, Network, NetworkInterface, Policy, Strategy, class_of};
+use crds::{Addressing, DeviceClassSpec, DeviceIds, Mtu, NetworkSpec};
+use hwprobe::{Inventory, NicId, SpeedMbps};
 use ipam::{Addresses, Nic, PlanError, Subnet};
 use ipnet::IpNet;
 
-use super::candidates::Candidate;
-use super::record::{Record, Seen};
+use candidates::{Candidate, Membership, candidates};
+use record::{Record, Seen};
+
+pub(crate) mod candidates;
+pub(crate) mod record;
+#[cfg(test)]
+pub(crate) mod samples;
 
 /// Key of this host in a plan: without a cluster there is only one, and it may be renamed.
 const HOST: &str = "host";
@@ -179,7 +184,21 @@ pub(crate) fn class(spec: &NetworkSpec) -> Option<&str> {
     (!policy.class.is_empty()).then_some(policy.class.as_str())
 }
 
-fn policy(spec: &NetworkSpec) -> Policy {
+/// A device class of the cluster or of a file as attaching sees it.
+pub(crate) fn device_class(spec: &DeviceClassSpec) -> DeviceClass {
+    let of = |ids: &DeviceIds| {
+        let vendor = ids.vendor.to_ascii_lowercase();
+        let each = ids.products.iter().map(move |product| DeviceId {
+            vendor: vendor.clone(),
+            device: Some(product.to_ascii_lowercase()),
+        });
+        each.collect::<Vec<_>>()
+    };
+    DeviceClass { ids: spec.ids.iter().flat_map(of).collect(), ..DeviceClass::default() }
+}
+
+/// How NICs of the network are chosen.
+pub(crate) fn policy(spec: &NetworkSpec) -> Policy {
     let Some(policy) = &spec.attach_policy else { return Policy::default() };
     let strategy = match policy.strategy.as_str() {
         "costOpt" => Strategy::CostOpt,
@@ -196,6 +215,24 @@ fn bandwidth(text: &str) -> Option<SpeedMbps> {
     let number = |unit| text.strip_suffix(unit).and_then(|number| number.parse::<u32>().ok());
     let mbps = number("Gbps").map(|number| number.saturating_mul(1000)).or_else(|| number("Mbps"));
     SpeedMbps::new(mbps.or_else(|| number("Kbps").map(|number| number / 1000))?)
+}
+
+/// The NICs that are in a network, or why that cannot be told.
+pub(crate) fn candidates_of(
+    spec: &NetworkSpec,
+    classes: &BTreeMap<String, DeviceClass>,
+    inventory: &Inventory,
+) -> Result<Vec<Candidate>, String> {
+    let master_nets: Vec<IpNet> = spec.master_nets.iter().filter_map(|net| net.parse().ok()).collect();
+    let class = class(spec).map(|name| {
+        class_of(classes, name).map_err(|known| {
+            let known = known.join(", ");
+            format!("attachPolicy.class: there is no device class {name}; known are {known}")
+        })
+    });
+    let class = class.transpose()?;
+    let uplink = spec.allow_uplink == "shared" && ["ipvlan", "macvlan"].contains(&spec.plugin.kind.as_str());
+    Ok(candidates(inventory, &Membership { master_nets: &master_nets, class: class.as_deref(), uplink }))
 }
 
 #[cfg(test)]

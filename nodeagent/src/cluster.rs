@@ -1,0 +1,72 @@
+//! The agent's side of a cluster.
+//!
+//! ```text
+//! Inventory ──host_interface, settling──► publisher ──► HostInterface of this node
+//! MultiNicNetwork, CIDR, DeviceClass ──watching──► known (store) ──plan──► Networks (for attach), routes
+//! ```
+//! The cluster is never in a pod's way: what is watched is remembered, and pods are served from memory.
+
+mod access;
+mod host_interface;
+mod keeper;
+mod known;
+mod plan;
+mod publisher;
+mod settling;
+mod slice;
+mod watching;
+
+pub use access::Access;
+pub(crate) use keeper::KeeperParts;
+
+use keeper::Keeper;
+
+use crate::inventory::published::Newest;
+
+/// Name under which the agent owns fields of objects.
+const MANAGER: &str = "multi-nicd";
+
+/// The cluster that the agent is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterMode {
+    /// How the agent comes to the API server.
+    pub access: Access,
+    /// Name of this node there.
+    pub node: String,
+}
+
+/// What is done in a cluster.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    access: Access,
+    node: String,
+    keeper: Keeper,
+}
+
+impl Cluster {
+    /// Takes up what is remembered and plans for the inventory of now. On return the networks are published.
+    pub(crate) fn start(access: Access, parts: KeeperParts, newest: &Newest) -> Self {
+        let node = parts.node.clone();
+        let mut keeper = Keeper::new(parts);
+        keeper.plan_newest(&mut newest.clone());
+        Self { access, node, keeper }
+    }
+
+    /// Follows the cluster as long as the program runs.
+    pub(crate) async fn follow(mut self, mut newest: Newest) {
+        let mut client = std::pin::pin!(access::client(&self.access));
+        let client = loop {
+            tokio::select! {
+                client = &mut client => break client,
+                // NICs come and go also while nothing leads to the server.
+                changed = newest.changed() => match changed {
+                    Ok(()) => tokio::task::block_in_place(|| self.keeper.plan_newest(&mut newest)),
+                    Err(_) => return,
+                },
+            }
+        };
+        let states = self.keeper.route_states();
+        tokio::spawn(publisher::publish(client.clone(), self.node, newest.clone(), states));
+        keeper::keep(self.keeper, client, newest).await;
+    }
+}

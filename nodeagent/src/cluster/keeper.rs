@@ -1,0 +1,124 @@
+//! The one who keeps the networks of this node what the cluster says.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use attach::network::DeviceClass;
+use hwprobe::Inventory;
+use kube::Client;
+use store::Store;
+
+use super::known::{Kind, Known, Said};
+use super::plan::{self, View};
+use super::watching;
+use crate::current_networks::Current;
+use crate::inventory::published::Newest;
+use crate::planning::record::Record;
+use crate::routes::{RouteStates, Routes, Wanted};
+
+/// Messages of watches that are taken in before something is made of them.
+const TOGETHER: usize = 1000;
+
+/// What the keeper works with.
+#[derive(Debug)]
+pub(crate) struct KeeperParts {
+    /// Name of this node.
+    pub(crate) node: String,
+    /// Device classes of the agent's configuration.
+    pub(crate) classes: BTreeMap<String, DeviceClass>,
+    /// Without one, what the cluster said is forgotten with the process.
+    pub(crate) store: Option<Arc<Store>>,
+    /// Where the networks go.
+    pub(crate) networks: Current,
+    /// Where routes to other hosts go; absent: nowhere.
+    pub(crate) routes: Option<Routes>,
+}
+
+/// The owner of what is known of the cluster.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    parts: KeeperParts,
+    known: Known,
+    orders: BTreeMap<String, Record>,
+}
+
+impl Keeper {
+    /// Takes up what is remembered.
+    pub(super) fn new(parts: KeeperParts) -> Self {
+        let known = Known::remembered(parts.store.as_deref(), &parts.node);
+        Self { parts, known, orders: BTreeMap::new() }
+    }
+
+    /// Writes down what is new, plans for the NICs that are here now, and publishes what is other than before.
+    pub(super) fn plan_newest(&mut self, newest: &mut Newest) {
+        let published = newest.borrow_and_update().clone();
+        // What a pod is given must outlive the process.
+        self.known.save(self.parts.store.as_deref(), &self.parts.node);
+        if let Some(published) = published {
+            self.plan(&published.inventory);
+        }
+    }
+
+    fn plan(&mut self, inventory: &Inventory) {
+        let parts = &self.parts;
+        let view = View { node: &parts.node, known: &self.known, inventory, classes: &parts.classes };
+        let networks = plan::networks(view, &mut self.orders);
+        if *parts.networks.get() != networks {
+            tracing::info!(networks = networks.networks.len(), "the networks changed");
+            parts.networks.set(networks);
+        }
+        if let Some(routes) = &parts.routes {
+            routes.want(Wanted { complete: self.known.is_complete(), networks: plan::routes(view) });
+        }
+    }
+
+    /// How the routes are.
+    pub(super) fn route_states(&self) -> Option<RouteStates> {
+        self.parts.routes.as_ref().map(Routes::states)
+    }
+
+    fn take(&mut self, (kind, said): (Kind, Said)) -> bool {
+        self.known.take(kind, said, Instant::now())
+    }
+}
+
+/// Follows the cluster and the inventory as long as the program runs.
+pub(super) async fn keep(mut keeper: Keeper, client: Client, mut newest: Newest) {
+    let mut said = watching::start(&client, &keeper.parts.node);
+    loop {
+        let due = keeper.known.due();
+        let until = tokio::time::Instant::from_std(due.unwrap_or_else(Instant::now));
+        let mut changed = false;
+        tokio::select! {
+            changed_now = newest.changed() => {
+                if changed_now.is_err() {
+                    return;
+                }
+                changed = true;
+            }
+            Some(message) = said.recv() => {
+                changed = keeper.take(message);
+                for _ in 0..TOGETHER {
+                    let Ok(message) = said.try_recv() else { break };
+                    changed |= keeper.take(message);
+                }
+            }
+            () = tokio::time::sleep_until(until), if due.is_some() => {
+                let now = Instant::now();
+                for kind in keeper.known.kinds_due(now) {
+                    if watching::is_served(&client, kind).await {
+                        changed |= keeper.known.let_go(kind, now);
+                    } else {
+                        tracing::warn!(?kind, "the server does not know the kind; what is known of it stays");
+                        keeper.known.keep(kind, now);
+                    }
+                }
+            }
+        }
+        if !changed {
+            continue;
+        }
+        tokio::task::block_in_place(|| keeper.plan_newest(&mut newest));
+    }
+}
