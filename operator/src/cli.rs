@@ -26,6 +26,12 @@ pub struct Cli {
     /// Seconds that the Lease is good for without being renewed.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(3..=600))]
     pub lease_seconds: u16,
+    /// Namespace of the SR-IOV operator, where its policies and networks are.
+    #[arg(long, value_name = "NAMESPACE", default_value = "openshift-sriov-network-operator")]
+    pub sriov_namespace: String,
+    /// Prefix of the SR-IOV operator's resources.
+    #[arg(long, value_name = "PREFIX", default_value = "openshift.io")]
+    pub sriov_resource_prefix: String,
     /// TCP address of /healthz and /readyz.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8081")]
     pub health_probe_bind_address: SocketAddr,

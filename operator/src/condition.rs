@@ -11,6 +11,8 @@ pub enum Kind {
     AddressesAssigned,
     /// Every namespace has its attachment definition.
     NetworkAttachmentsReady,
+    /// Virtual functions are made as wanted. Only where the plugin wants some.
+    SriovReady,
     /// Hosts have routes to each other's blocks.
     RoutesReady,
     /// All of it.
@@ -79,6 +81,10 @@ reasons! {
     MultusMissing,
     /// The server refused a change.
     WriteRefused,
+    /// The SR-IOV operator failed on a node.
+    SriovFailed,
+    /// NVIDIA's network operator gives out no resource.
+    NoNvidiaResource,
     /// Changes are on their way.
     InProgress,
     /// The network needs no routes.
@@ -127,6 +133,7 @@ impl Kind {
             Self::Discovered => "Discovered",
             Self::AddressesAssigned => "AddressesAssigned",
             Self::NetworkAttachmentsReady => "NetworkAttachmentsReady",
+            Self::SriovReady => "SriovReady",
             Self::RoutesReady => "RoutesReady",
             Self::Ready => "Ready",
         }

@@ -13,6 +13,7 @@ use crate::index::{Index, News};
 use crate::metrics::Metrics;
 use crate::network::{self, Failures};
 use crate::seen::Key;
+use crate::sriov::SriovSettings;
 use crate::write::Write;
 use crate::writer::{Refusal, Writer};
 
@@ -51,9 +52,16 @@ struct Done {
 }
 
 impl Control {
-    pub(crate) fn new(writer: Writer, metrics: Metrics, complete: watch::Sender<bool>) -> Self {
+    pub(crate) fn new(
+        writer: Writer,
+        metrics: Metrics,
+        complete: watch::Sender<bool>,
+        sriov_settings: SriovSettings,
+    ) -> Self {
+        let mut index = Index::default();
+        index.sriov_settings = sriov_settings;
         Self {
-            index: Index::default(),
+            index,
             writer,
             metrics,
             complete,

@@ -7,8 +7,10 @@ use std::collections::BTreeSet;
 pub use table::Table;
 
 use crate::seen::{
-    Attachment, Blocks, Class, Former, Host, Key, Namespace, Network, Node, Settings, Version, Versioned,
+    Attachment, Blocks, Class, Former, FunctionNetwork, Host, Key, Namespace, Network, Node, NodeState,
+    NvidiaPolicy, Policy, Settings, Version, Versioned,
 };
+use crate::sriov::SriovSettings;
 
 /// What the operator knows.
 #[derive(Debug, Default)]
@@ -31,6 +33,12 @@ pub struct Index {
     pub settings: Table<Settings>,
     /// What there is in the former group.
     pub former: FormerGroup,
+    /// What there is of the SR-IOV operator.
+    pub sriov: SriovOperator,
+    /// NicClusterPolicies of NVIDIA's network operator.
+    pub nvidia: Table<NvidiaPolicy>,
+    /// Names that differ between clusters.
+    pub sriov_settings: SriovSettings,
     /// Networks that must be planned anew.
     dirty: BTreeSet<String>,
 }
@@ -46,6 +54,17 @@ pub struct FormerGroup {
     pub settings: Table<Former>,
     /// CIDR objects.
     pub blocks: Table<Blocks>,
+}
+
+/// Objects of the SR-IOV operator, in its namespace.
+#[derive(Debug, Default)]
+pub struct SriovOperator {
+    /// SriovNetworkNodePolicies.
+    pub policies: Table<Policy>,
+    /// SriovNetworks.
+    pub networks: Table<FunctionNetwork>,
+    /// SriovNetworkNodeStates.
+    pub states: Table<NodeState>,
 }
 
 /// One thing that a watch tells.
@@ -92,6 +111,14 @@ pub enum News {
     FormerSettings(Told<Former>),
     /// Of CIDR objects of the former group.
     FormerBlocks(Told<Blocks>),
+    /// Of SriovNetworkNodePolicies.
+    Policy(Told<Policy>),
+    /// Of SriovNetworks.
+    FunctionNetwork(Told<FunctionNetwork>),
+    /// Of SriovNetworkNodeStates.
+    NodeState(Told<NodeState>),
+    /// Of NicClusterPolicies.
+    NvidiaPolicy(Told<NvidiaPolicy>),
 }
 
 impl Index {
@@ -123,6 +150,10 @@ impl Index {
             News::FormerClass(told) => self.former.classes.take(told),
             News::FormerSettings(told) => self.former.settings.take(told),
             News::FormerBlocks(told) => self.former.blocks.take(told),
+            News::Policy(told) => self.sriov.policies.take(told),
+            News::FunctionNetwork(told) => self.sriov.networks.take(told),
+            News::NodeState(told) => self.sriov.states.take(told),
+            News::NvidiaPolicy(told) => self.nvidia.take(told),
             News::Network(_) | News::Attachment(_) => return false,
         };
         !changed.is_empty()
@@ -141,6 +172,10 @@ impl Index {
             && (self.settings.is_listed() || self.settings.is_absent())
             && (self.former.networks.is_listed() || self.former.networks.is_absent())
             && (self.former.blocks.is_listed() || self.former.blocks.is_absent())
+            && (self.sriov.policies.is_listed() || self.sriov.policies.is_absent())
+            && (self.sriov.networks.is_listed() || self.sriov.networks.is_absent())
+            && (self.sriov.states.is_listed() || self.sriov.states.is_absent())
+            && (self.nvidia.is_listed() || self.nvidia.is_absent())
     }
 
     /// The networks that must be planned anew; they count as planned from now on.

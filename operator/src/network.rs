@@ -1,5 +1,6 @@
 //! What is to be done for one network, and what is to be said of it. Pure.
 
+mod functions;
 mod hosts;
 mod overlap;
 mod status;
@@ -10,12 +11,13 @@ use crds::{CidrSpec, NetConfSettings};
 
 use crate::attachment::{self, AttachmentPlan, Definition};
 use crate::blocks;
-use crate::condition::Reason;
+use crate::condition::{Finding, Reason};
 use crate::former_group;
 use crate::index::Index;
 use crate::seen::{Key, Network};
 use crate::write::{Finalized, Write, WriteKey};
 
+pub(crate) use functions::Functions;
 pub use hosts::presences;
 
 /// The predecessor's finalizers end so.
@@ -41,6 +43,7 @@ pub(crate) struct Found<'a> {
     pub(crate) refusal: Option<(Reason, String)>,
     pub(crate) invalid: Vec<crds::Problem>,
     pub(crate) attachments: AttachmentPlan,
+    pub(crate) sriov: Option<Finding>,
     pub(crate) failures: &'a Failures,
     pub(crate) waiting: bool,
 }
@@ -79,13 +82,18 @@ pub fn plan(index: &Index, name: &str, failures: &Failures, now: &str) -> Networ
     if let Some(blocks) = &blocks {
         plan.writes.extend(block_writes(index, name, blocks, &objects));
     }
-    let definition = definition(index, network, nets).filter(|_| invalid.is_empty());
+    let mut functions =
+        if invalid.is_empty() { functions::plan(index, network) } else { Functions::default() };
+    plan.writes.append(&mut functions.writes);
+    let definition = definition(index, network, nets, &functions.resource_name)
+        .filter(|_| invalid.is_empty() && !functions.unknown);
     let mut attachments = attachment::plan(index, network, definition.as_ref());
     if !index.attachments.is_absent() {
         plan.writes.append(&mut attachments.writes);
     }
     let waiting = !plan.writes.is_empty();
-    let found = Found { network, blocks, refusal, invalid, attachments, failures, waiting };
+    let sriov = functions.finding;
+    let found = Found { network, blocks, refusal, invalid, attachments, sriov, failures, waiting };
     plan.status = status::write(index, &found, &hosts, now);
     plan
 }
@@ -97,14 +105,19 @@ pub(crate) fn is_ours_to_number(network: &Network) -> bool {
 }
 
 /// What its attachment definitions should be; absent when its `ipam` text cannot be parsed.
-fn definition(index: &Index, network: &Network, discovered: Vec<String>) -> Option<Definition> {
+fn definition(
+    index: &Index,
+    network: &Network,
+    discovered: Vec<String>,
+    resource_name: &str,
+) -> Option<Definition> {
     let mut settings = NetConfSettings { discovered, ..NetConfSettings::default() };
     if let Some(config) = index.config() {
         settings.cni_type.clone_from(&config.spec.cni_type);
         settings.daemon_port = u16::try_from(config.spec.daemon.port).unwrap_or(settings.daemon_port);
     }
     let config = network.spec.netconf(&network.meta.key.name, &settings).ok()?;
-    Some(Definition { config: config.to_string(), resource_name: String::new() })
+    Some(Definition { config: config.to_string(), resource_name: resource_name.to_owned() })
 }
 
 /// CIDR objects of a network, by name.
@@ -163,7 +176,9 @@ fn block_writes(
 /// them.
 fn leave(index: &Index, network: &str) -> Vec<Write> {
     let objects = objects_of(index, network);
-    objects.keys().filter_map(|name| delete_blocks(index, name, true)).collect()
+    let mut writes: Vec<Write> = objects.keys().filter_map(|name| delete_blocks(index, name, true)).collect();
+    writes.extend(functions::leave(index, network));
+    writes
 }
 
 fn delete_blocks(index: &Index, name: &str, network_gone: bool) -> Option<Write> {
@@ -199,6 +214,7 @@ fn unfinalize(index: &Index, kind: Finalized, name: &str) -> Option<Write> {
 /// are being deleted. `now` is RFC 3339.
 pub fn plan_rest(index: &Index, now: &str) -> Vec<Write> {
     let mut writes = former_group::plan(index, now);
+    writes.extend(functions::node_plans(index));
     for host in index.hosts.iter().filter(|host| !host.is_unmanaged()) {
         let name = &host.meta.key.name;
         if host.meta.deleting {

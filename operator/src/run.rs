@@ -10,6 +10,7 @@ use crate::cli::Cli;
 use crate::control::Control;
 use crate::lease::{Candidate, Election, release};
 use crate::metrics::Metrics;
+use crate::sriov::SriovSettings;
 use crate::writer::Writer;
 use crate::{server, watch as watches};
 
@@ -72,9 +73,14 @@ async fn serve(cli: &Cli) -> Result<(), RunError> {
     let election = Election::new(leases.clone(), candidate, metrics.clone());
     let (hold, leading) = (election.hold(), election.leading());
     let (news, coming) = mpsc::channel(NEWS);
-    watches::start(&client, &news, &metrics);
+    watches::start(&client, &news, &metrics, &cli.sriov_namespace);
     let writer = Writer::new(client.clone(), metrics.clone(), hold, &identity);
-    let control = Control::new(writer, metrics, complete);
+    let sriov = SriovSettings {
+        namespace: cli.sriov_namespace.clone(),
+        resource_prefix: cli.sriov_resource_prefix.clone(),
+        ..SriovSettings::default()
+    };
+    let control = Control::new(writer, metrics, complete, sriov);
 
     let mut term = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use crds::foreign::{
+    NicClusterPolicySpec, SriovClusterPolicySpec, SriovNetworkNodeStateStatus, SriovNetworkSpec,
+};
 use crds::{
     CidrSpec, ConfigSpec, DeviceClassSpec, HostInterfaceSpec, NetworkSpec, NetworkStatus, RouteReport,
+    SriovPlan,
 };
 use serde_json::Value;
 
@@ -64,7 +68,21 @@ pub trait Seen: Clone + PartialEq {
 macro_rules! seen {
     ($($kind:ty),*) => { $(impl Seen for $kind { fn meta(&self) -> &Meta { &self.meta } })* };
 }
-seen!(Network, Host, Node, Namespace, Attachment, Blocks, Class, Settings, Former);
+seen!(
+    Network,
+    Host,
+    Node,
+    Namespace,
+    Attachment,
+    Blocks,
+    Class,
+    Settings,
+    Former,
+    Policy,
+    FunctionNetwork,
+    NodeState,
+    NvidiaPolicy
+);
 
 /// A MultiNicNetwork.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -88,6 +106,8 @@ pub struct Host {
     pub spec: HostInterfaceSpec,
     /// What its agent says of routes.
     pub routes: Vec<RouteReport>,
+    /// What its agent is told to make of its PFs.
+    pub sriov_plan: Vec<SriovPlan>,
 }
 
 /// A Node.
@@ -95,6 +115,8 @@ pub struct Host {
 pub struct Node {
     /// What every object has.
     pub meta: Meta,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
     /// Its addresses, internal and external.
     pub addresses: Vec<String>,
     /// Ranges that its ordinary pods have addresses from.
@@ -154,6 +176,42 @@ pub struct Settings {
     pub spec: ConfigSpec,
     /// As of a network.
     pub mirrored_from: String,
+}
+
+/// A SriovNetworkNodePolicy.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Policy {
+    /// What every object has.
+    pub meta: Meta,
+    /// What is wanted.
+    pub spec: SriovClusterPolicySpec,
+}
+
+/// A SriovNetwork.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FunctionNetwork {
+    /// What every object has.
+    pub meta: Meta,
+    /// What is wanted.
+    pub spec: SriovNetworkSpec,
+}
+
+/// A SriovNetworkNodeState.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NodeState {
+    /// What every object has.
+    pub meta: Meta,
+    /// What the SR-IOV operator found on the node.
+    pub status: SriovNetworkNodeStateStatus,
+}
+
+/// A NicClusterPolicy.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NvidiaPolicy {
+    /// What every object has.
+    pub meta: Meta,
+    /// What is wanted.
+    pub spec: NicClusterPolicySpec,
 }
 
 /// An object of the former group.

@@ -16,16 +16,19 @@ use tokio::sync::mpsc;
 use crate::index::{News, Told};
 use crate::metrics::Metrics;
 use crate::seen::{
-    Attachment, Blocks, Class, Former, Host, Key, Meta, Namespace, Network, Node, Seen, Settings, Version,
-    Versioned,
+    Attachment, Blocks, Class, Former, FunctionNetwork, Host, Key, Meta, Namespace, Network, Node, NodeState,
+    NvidiaPolicy, Policy, Seen, Settings, Version, Versioned,
 };
-use crate::write::FIELD_MANAGER;
+use crate::write::{FIELD_MANAGER, NETWORK_LABEL};
+
+/// Group of the SR-IOV operator's kinds.
+pub(crate) const SRIOV_GROUP: &str = "sriovnetwork.openshift.io";
 
 /// Annotation of a network that was made from one of the former group.
 pub(crate) const MIRRORED_FROM: &str = "multinic.fms.io/mirrored-from";
 
 /// Starts all watches. They end when nobody listens any more.
-pub(crate) fn start(client: &Client, news: &mpsc::Sender<News>, metrics: &Metrics) {
+pub(crate) fn start(client: &Client, news: &mpsc::Sender<News>, metrics: &Metrics, sriov_namespace: &str) {
     let ours = |kind, plural| resource(crds::GROUP, "v1", kind, plural);
     let core = |kind, plural| resource("", "v1", kind, plural);
     follow(client, news, metrics, ours("MultiNicNetwork", "multinicnetworks"), network, News::Network);
@@ -48,6 +51,36 @@ pub(crate) fn start(client: &Client, news: &mpsc::Sender<News>, metrics: &Metric
     follow(client, news, metrics, former("DeviceClass", "deviceclasses"), former_object, News::FormerClass);
     follow(client, news, metrics, former("Config", "configs"), former_object, News::FormerSettings);
     follow(client, news, metrics, former("CIDR", "cidrs"), blocks, News::FormerBlocks);
+    let nvidia = resource("mellanox.com", "v1alpha1", "NicClusterPolicy", "nicclusterpolicies");
+    follow(client, news, metrics, nvidia, nvidia_policy, News::NvidiaPolicy);
+    let within = |kind, plural| Place {
+        resource: resource(SRIOV_GROUP, "v1", kind, plural),
+        namespace: Some(sriov_namespace.to_owned()),
+    };
+    follow(
+        client,
+        news,
+        metrics,
+        within("SriovNetworkNodePolicy", "sriovnetworknodepolicies"),
+        policy,
+        News::Policy,
+    );
+    follow(
+        client,
+        news,
+        metrics,
+        within("SriovNetwork", "sriovnetworks"),
+        function_network,
+        News::FunctionNetwork,
+    );
+    follow(
+        client,
+        news,
+        metrics,
+        within("SriovNetworkNodeState", "sriovnetworknodestates"),
+        node_state,
+        News::NodeState,
+    );
 }
 
 /// A kind of the server.
@@ -67,17 +100,34 @@ pub(crate) fn attachment_resource() -> ApiResource {
     resource("k8s.cni.cncf.io", "v1", "NetworkAttachmentDefinition", "network-attachment-definitions")
 }
 
+/// What is watched.
+struct Place {
+    resource: ApiResource,
+    /// Only there.
+    namespace: Option<String>,
+}
+
+impl From<ApiResource> for Place {
+    fn from(resource: ApiResource) -> Self {
+        Self { resource, namespace: None }
+    }
+}
+
 type Read<T> = fn(&DynamicObject) -> Result<T, serde_json::Error>;
 
 fn follow<T: Seen + Send + Sync + 'static>(
     client: &Client,
     news: &mpsc::Sender<News>,
     metrics: &Metrics,
-    resource: ApiResource,
+    place: impl Into<Place>,
     read: Read<T>,
     wrap: fn(Told<T>) -> News,
 ) {
-    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+    let Place { resource, namespace } = place.into();
+    let api: Api<DynamicObject> = match &namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    };
     let (news, kind, restarts) = (news.clone(), resource.kind.clone(), metrics.watch_errors(&resource.kind));
     tokio::spawn(async move {
         let stream = watcher(api, watcher::Config::default()).default_backoff();
@@ -195,7 +245,7 @@ pub(crate) fn host(object: &DynamicObject) -> Result<Host, serde_json::Error> {
     let mut meta = meta(object);
     meta.labels.retain(|label, _| label == crds::UNMANAGED_LABEL);
     let status: crds::HostInterfaceStatus = part(object, "status").unwrap_or_default();
-    Ok(Host { meta, spec: part(object, "spec")?, routes: status.routes })
+    Ok(Host { meta, spec: part(object, "spec")?, routes: status.routes, sriov_plan: status.sriov_plan })
 }
 
 pub(crate) fn blocks(object: &DynamicObject) -> Result<Blocks, serde_json::Error> {
@@ -255,7 +305,7 @@ fn node(object: &DynamicObject) -> Result<Node, serde_json::Error> {
         all.filter_map(|one| one.as_str().map(str::to_owned)).collect()
     };
     let mut meta = meta(object);
-    meta.labels.clear();
+    let labels = std::mem::take(&mut meta.labels);
     // Kubelets write their status every few seconds; nothing else of a Node's metadata means anything here.
     meta.generation = 0;
     meta.finalizers.clear();
@@ -272,11 +322,37 @@ fn node(object: &DynamicObject) -> Result<Node, serde_json::Error> {
     }
     Ok(Node {
         meta,
+        labels,
         addresses: addresses
             .filter_map(|one| one.get("address").and_then(Value::as_str).map(str::to_owned))
             .collect(),
         pod_ranges,
     })
+}
+
+pub(crate) fn policy(object: &DynamicObject) -> Result<Policy, serde_json::Error> {
+    Ok(Policy { meta: sriov_meta(object), spec: part(object, "spec")? })
+}
+
+pub(crate) fn function_network(object: &DynamicObject) -> Result<FunctionNetwork, serde_json::Error> {
+    Ok(FunctionNetwork { meta: sriov_meta(object), spec: part(object, "spec")? })
+}
+
+/// Our mark alone; the finalizers are that operator's business.
+fn sriov_meta(object: &DynamicObject) -> Meta {
+    let mut meta = meta(object);
+    meta.labels
+        .retain(|label, _| [crate::attachment::GENERATED_LABEL, NETWORK_LABEL].contains(&label.as_str()));
+    meta.finalizers.clear();
+    meta
+}
+
+fn node_state(object: &DynamicObject) -> Result<NodeState, serde_json::Error> {
+    Ok(NodeState { meta: unlabelled(object), status: part(object, "status")? })
+}
+
+fn nvidia_policy(object: &DynamicObject) -> Result<NvidiaPolicy, serde_json::Error> {
+    Ok(NvidiaPolicy { meta: unlabelled(object), spec: part(object, "spec")? })
 }
 
 fn namespace(object: &DynamicObject) -> Result<Namespace, serde_json::Error> {

@@ -1,6 +1,6 @@
 //! What the operator may do to the cluster. A plan makes these; only the writer carries them out.
 
-use crds::{CidrSpec, NetworkStatus};
+use crds::{CidrSpec, NetworkStatus, SriovPlan};
 
 use serde_json::Value;
 
@@ -82,6 +82,36 @@ pub enum Write {
         /// Those that stay.
         keep: Vec<String>,
     },
+    /// Makes or changes an object of the SR-IOV operator that is ours.
+    SriovObject {
+        /// Of which kind it is.
+        kind: SriovKind,
+        /// Where.
+        key: Key,
+        /// Its network.
+        network: String,
+        /// What it should be.
+        spec: Box<Value>,
+    },
+    /// Deletes an object of the SR-IOV operator that is ours, if it is still the same. With `network_gone` only if the kind
+    /// of networks is still there: taking a policy away takes VFs from pods.
+    DeleteSriovObject {
+        /// Of which kind it is.
+        kind: SriovKind,
+        /// Where.
+        key: Key,
+        /// Which.
+        uid: String,
+        /// Its network is gone.
+        network_gone: bool,
+    },
+    /// Tells the agent of a node what to make of its PFs.
+    NodePlan {
+        /// The node.
+        name: String,
+        /// All plans for it.
+        plans: Vec<SriovPlan>,
+    },
     /// Says what has become of a network.
     NetworkStatus {
         /// Its name.
@@ -122,6 +152,15 @@ pub enum Write {
         /// What is said.
         status: Box<NetworkStatus>,
     },
+}
+
+/// Kinds of the SR-IOV operator that we write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SriovKind {
+    /// SriovNetworkNodePolicy.
+    Policy,
+    /// SriovNetwork.
+    Network,
 }
 
 /// Kinds that are mirrored from the former group.
@@ -166,7 +205,12 @@ impl Write {
             Self::CreateBlocks { name, .. }
             | Self::UpdateBlocks { name, .. }
             | Self::DeleteBlocks { name, .. } => of("CIDR", Key::cluster(name)),
-            Self::DeleteHost { name, .. } => of("HostInterface", Key::cluster(name)),
+            Self::DeleteHost { name, .. } | Self::NodePlan { name, .. } => {
+                of("HostInterface", Key::cluster(name))
+            }
+            Self::SriovObject { kind, key, .. } | Self::DeleteSriovObject { kind, key, .. } => {
+                of(kind.word(), key.clone())
+            }
             Self::Finalizers { kind, name, .. } => of(kind.word(), Key::cluster(name)),
             Self::NetworkStatus { name, .. } | Self::FormerStatus { name, .. } => {
                 of("MultiNicNetwork", Key::cluster(name))
@@ -205,6 +249,24 @@ impl Mirrored {
             Self::Network => "multinicnetworks",
             Self::Class => "deviceclasses",
             Self::Settings => "configs",
+        }
+    }
+}
+
+impl SriovKind {
+    /// Its kind.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Policy => "SriovNetworkNodePolicy",
+            Self::Network => "SriovNetwork",
+        }
+    }
+
+    /// The kind's plural.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::Policy => "sriovnetworknodepolicies",
+            Self::Network => "sriovnetworks",
         }
     }
 }

@@ -19,8 +19,8 @@ use crate::index::{News, Told};
 use crate::lease::Hold;
 use crate::metrics::{Metrics, Verb};
 use crate::seen::Key;
-use crate::watch::{self, MIRRORED_FROM, attachment_resource, resource, seen};
-use crate::write::{FIELD_MANAGER, Finalized, Mirrored, NETWORK_LABEL, SLICE_LABEL, Write};
+use crate::watch::{self, MIRRORED_FROM, SRIOV_GROUP, attachment_resource, resource, seen};
+use crate::write::{FIELD_MANAGER, Finalized, Mirrored, NETWORK_LABEL, SLICE_LABEL, SriovKind, Write};
 
 /// Requests under way at a time.
 const PARALLEL: usize = 16;
@@ -166,14 +166,48 @@ impl Writer {
                 Ok(None)
             }
             Write::NetworkStatus { name, uid, news, status } => {
-                let object = json!({
-                    "apiVersion": format!("{}/v1", crds::GROUP), "kind": "MultiNicNetwork",
-                    "metadata": {"name": name}, "status": status,
-                });
-                let made =
-                    self.all(&network()).patch_status(name, &apply(true), &Patch::Apply(&object)).await?;
+                // With the uid: what is said of a network is not said of its successor.
+                let change = json!({"metadata": {"uid": uid}, "status": status});
+                let made = say(&self.all(&network()), name, &change).await?;
                 self.announce(name, uid, news).await;
                 Ok(seen(&made, watch::network).ok().map(|one| News::Network(Told::Changed(one))))
+            }
+            Write::SriovObject { kind, key, network, spec } => {
+                let resource = sriov(*kind);
+                let object = json!({
+                    "apiVersion": resource.api_version, "kind": resource.kind,
+                    "metadata": {
+                        "name": key.name, "namespace": key.namespace,
+                        "labels": {GENERATED_LABEL: "true", NETWORK_LABEL: network},
+                    },
+                    "spec": spec,
+                });
+                let made = self
+                    .within(&resource, key)
+                    .patch(&key.name, &apply(true), &Patch::Apply(&object))
+                    .await?;
+                Ok(match kind {
+                    SriovKind::Policy => {
+                        seen(&made, watch::policy).ok().map(|one| News::Policy(Told::Changed(one)))
+                    }
+                    SriovKind::Network => seen(&made, watch::function_network)
+                        .ok()
+                        .map(|one| News::FunctionNetwork(Told::Changed(one))),
+                })
+            }
+            Write::DeleteSriovObject { kind, key, uid, network_gone } => {
+                if *network_gone && !self.is_known(&network()).await? {
+                    return Ok(None);
+                }
+                let gone = delete(&self.within(&sriov(*kind), key), &key.name, uid).await?;
+                Ok(gone.then(|| match kind {
+                    SriovKind::Policy => News::Policy(Told::Gone(key.clone(), uid.clone())),
+                    SriovKind::Network => News::FunctionNetwork(Told::Gone(key.clone(), uid.clone())),
+                }))
+            }
+            Write::NodePlan { name, plans } => {
+                let made = say(&self.all(&host()), name, &json!({"status": {"sriovPlan": plans}})).await?;
+                Ok(seen(&made, watch::host).ok().map(|one| News::Host(Told::Changed(one))))
             }
             Write::Mirror { kind, name, from, spec, update } => {
                 self.mirror(*kind, name, from, spec, *update).await
@@ -187,13 +221,8 @@ impl Writer {
                 Ok(None)
             }
             Write::FormerStatus { name, status } => {
-                let resource = mirrored(crds::FORMER_GROUP, Mirrored::Network);
-                let object = json!({
-                    "apiVersion": resource.api_version, "kind": resource.kind,
-                    "metadata": {"name": name}, "status": status,
-                });
-                let made =
-                    self.all(&resource).patch_status(name, &apply(true), &Patch::Apply(&object)).await?;
+                let api = self.all(&mirrored(crds::FORMER_GROUP, Mirrored::Network));
+                let made = say(&api, name, &json!({"status": status})).await?;
                 Ok(seen(&made, watch::former_object).ok().map(|one| News::FormerNetwork(Told::Changed(one))))
             }
         }
@@ -278,6 +307,10 @@ fn mirrored(group: &str, kind: Mirrored) -> ApiResource {
     resource(group, "v1", kind.word(), kind.plural())
 }
 
+fn sriov(kind: SriovKind) -> ApiResource {
+    resource(SRIOV_GROUP, "v1", kind.word(), kind.plural())
+}
+
 fn network() -> ApiResource {
     resource(crds::GROUP, "v1", "MultiNicNetwork", "multinicnetworks")
 }
@@ -305,6 +338,12 @@ fn merge() -> PatchParams {
     PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
 }
 
+/// Changes a status. Statuses are merged, not applied: older servers (1.20) turn a text that becomes empty into null when
+/// it is applied, and refuse that.
+async fn say(api: &Api<DynamicObject>, name: &str, change: &Value) -> Result<DynamicObject, kube::Error> {
+    api.patch_status(name, &merge(), &Patch::Merge(change)).await
+}
+
 /// Deletes an object if it is still the same; whether it is gone already.
 async fn delete(api: &Api<DynamicObject>, name: &str, uid: &str) -> Result<bool, kube::Error> {
     let same = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
@@ -320,13 +359,16 @@ async fn delete(api: &Api<DynamicObject>, name: &str, uid: &str) -> Result<bool,
 fn verb(write: &Write) -> Verb {
     match write {
         Write::Attachment { .. }
+        | Write::SriovObject { .. }
         | Write::UpdateBlocks { .. }
-        | Write::NetworkStatus { .. }
-        | Write::FormerStatus { .. }
         | Write::Mirror { update: true, .. } => Verb::Apply,
         Write::CreateBlocks { .. } | Write::Mirror { .. } => Verb::Create,
-        Write::Finalizers { .. } => Verb::Patch,
+        Write::Finalizers { .. }
+        | Write::NetworkStatus { .. }
+        | Write::FormerStatus { .. }
+        | Write::NodePlan { .. } => Verb::Patch,
         Write::DeleteAttachment { .. }
+        | Write::DeleteSriovObject { .. }
         | Write::DeleteBlocks { .. }
         | Write::DeleteHost { .. }
         | Write::DeleteMirror { .. } => Verb::Delete,

@@ -36,6 +36,7 @@ pub(super) fn write(
         attachments(index, found),
         routes(index, found, &objects),
     ];
+    findings.extend(found.sriov.clone());
     findings.push(ready(&findings));
     let conditions =
         findings.iter().map(|one| one.condition(network.meta.generation, &former.conditions, now)).collect();
@@ -172,6 +173,14 @@ fn attachments(index: &Index, found: &Found<'_>) -> Finding {
             kind,
             Reason::InvalidSpec,
             "nothing is written while the network's fields cannot be",
+        );
+    }
+    let sriov = found.sriov.as_ref().filter(|one| one.status == Status::False && plan.ready < plan.wanted);
+    if let Some(sriov) = sriov {
+        return Finding::wrong(
+            kind,
+            sriov.reason,
+            "nothing is written while the devices are not known: see SriovReady",
         );
     }
     if let Some((key, why)) = plan.conflicts.first() {
@@ -318,7 +327,7 @@ fn count(number: usize) -> u32 {
 }
 
 /// The first few, and how many there are beside them.
-fn some(all: &[String]) -> String {
+pub(super) fn some(all: &[String]) -> String {
     let named = all.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     named + &more(all.len().saturating_sub(NAMED - 1))
 }

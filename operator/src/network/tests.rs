@@ -39,7 +39,12 @@ impl Cluster {
         let mut meta = meta(&format!("n{last}"));
         meta.uid = format!("node-{last}");
         let addresses = vec![format!("172.16.0.{last}")];
-        let node = self.next(Node { meta, addresses, pod_ranges: vec![format!("10.244.{last}.0/24")] });
+        let node = self.next(Node {
+            meta,
+            addresses,
+            pod_ranges: vec![format!("10.244.{last}.0/24")],
+            ..Node::default()
+        });
         self.index.take(News::Node(Told::Changed(node)));
     }
 
@@ -55,7 +60,7 @@ impl Cluster {
             interfaces: vec![nic(1), nic(2)],
             node_uid: node_uid.into(),
         };
-        let host = self.next(Host { meta: meta(&format!("n{last}")), spec, routes: Vec::new() });
+        let host = self.next(Host { meta: meta(&format!("n{last}")), spec, ..Host::default() });
         self.index.take(News::Host(Told::Changed(host)));
     }
 
