@@ -4,6 +4,7 @@ mod definitions;
 mod kubelet_api;
 mod openapi;
 mod pci_names;
+mod public_api;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,8 +31,13 @@ struct Generated {
 type Generator = fn(&Workspace) -> Result<Vec<Generated>>;
 
 /// Each makes its files from what the workspace holds; one that cannot never hides the others.
-const GENERATORS: [Generator; 4] =
-    [pci_names::generate, kubelet_api::generate, openapi::generate, definitions::generate];
+const GENERATORS: [Generator; 5] = [
+    pci_names::generate,
+    kubelet_api::generate,
+    openapi::generate,
+    definitions::generate,
+    public_api::generate,
+];
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let workspace = Workspace::load()?;
