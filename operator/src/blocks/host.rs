@@ -144,6 +144,15 @@ pub(super) fn blocks(
                 if let Some(own) = own {
                     entry.host_ip.clone_from(own);
                 }
+                // IPv6 needs next hops of its own; one family is told as the predecessor told it.
+                if blocks.iter().any(|block| block.pod.network().is_ipv6()) {
+                    if !nic.host_ips.is_empty() {
+                        entry.host_ips.clone_from(&nic.host_ips);
+                    }
+                    if !nic.link_local.is_empty() {
+                        entry.link_local.clone_from(&nic.link_local);
+                    }
+                }
             }
             found.insert(place, entry);
         }

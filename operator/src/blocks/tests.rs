@@ -315,6 +315,19 @@ fn both_families_have_the_same_numbers() {
     assert_eq!(entry.hosts[1].pod_cidr, "192.168.1.0/24");
     assert_eq!(entry.hosts[1].pod_cidrs, ["192.168.1.0/24", "fd10:20:0:0:100::/72"]);
     assert_eq!(again(&spec, &wanted.objects, &two_hosts()).objects, wanted.objects);
+
+    // Routes of both families need next hops of both.
+    let mut hosts = two_hosts();
+    for nic in hosts.values_mut().flatten() {
+        nic.host_ips = vec![nic.host_ip.clone(), "2001:db8::7".into()];
+        nic.link_local = "fe80::7".into();
+    }
+    let told = again(&spec, &wanted.objects, &hosts).objects;
+    let host = &told["net"].cidr[0].hosts[1];
+    assert_eq!(
+        (&host.host_ips[..], host.link_local.as_str()),
+        (&["10.0.1.2".into(), "2001:db8::7".into()][..], "fe80::7")
+    );
 }
 
 #[test]
