@@ -62,3 +62,8 @@ pub struct Allocation {
     /// The address, without prefix length.
     pub address: String,
 }
+
+/// Name of the object of a block: `<network>-<block>`, with dashes for what a name cannot hold (CONTRACTS §5.6).
+pub fn pool_name(network: &str, block: &str) -> String {
+    format!("{network}-{}", block.replace(['/', ':'], "-"))
+}

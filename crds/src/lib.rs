@@ -58,7 +58,7 @@ pub use host_interface::{
     HostInterfaceSpec, HostInterfaceStatus, Interface, InterfaceStat, RouteReport, SriovCapacity,
     UNMANAGED_LABEL,
 };
-pub use ip_pool::{Allocation, IpPoolSpec};
+pub use ip_pool::{Allocation, IpPoolSpec, pool_name};
 pub use mtu::Mtu;
 pub use multi_nic_network::{
     AttachPolicy, MultiNicNetwork, NetworkSpec, PluginDns, PluginSpec, STRATEGIES, SubnetSpec,

@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use crate::attaching::Attaching;
 use crate::cli::Machine;
 use crate::clock::rfc3339;
-use crate::cluster::{Cluster, ClusterMode, KeeperParts};
+use crate::cluster::{Cluster, ClusterMode, KeeperParts, PoolParts};
 use crate::config::{Config, pf_policies};
 use crate::current_networks::Current;
 use crate::device_plugin::{self, PluginParts, Pools};
@@ -138,7 +138,15 @@ pub fn run(config: Config) -> Result<(), AgentError> {
         .build()
         .map_err(AgentError::Runtime)?;
     if let Some(cluster) = cluster {
-        runtime.spawn(cluster.follow(newest.subscribe()));
+        let calls = attaching.as_ref().map(Attaching::calls);
+        let pools = PoolParts {
+            attached: Box::new(move || {
+                calls.as_ref().map_or_else(Vec::new, |calls| calls.engine().attachments())
+            }),
+            events: log.subscribe().1,
+            networks: networks.clone(),
+        };
+        runtime.spawn(cluster.follow(newest.subscribe(), pools));
     }
     if let Some(standalone) = &standalone {
         runtime.spawn(standalone.follow(newest.subscribe()));

@@ -3,6 +3,7 @@
 //! ```text
 //! Inventory ──host_interface, settling──► publisher ──► HostInterface of this node
 //! MultiNicNetwork, CIDR, DeviceClass ──watching──► known (store) ──plan──► Networks (for attach), routes
+//! attachments ──pools──► IPPool
 //! ```
 //! The cluster is never in a pod's way: what is watched is remembered, and pods are served from memory.
 
@@ -11,6 +12,7 @@ mod host_interface;
 mod keeper;
 mod known;
 mod plan;
+mod pools;
 mod publisher;
 mod settling;
 mod slice;
@@ -18,6 +20,7 @@ mod watching;
 
 pub use access::Access;
 pub(crate) use keeper::KeeperParts;
+pub(crate) use pools::PoolParts;
 
 use keeper::Keeper;
 
@@ -53,7 +56,7 @@ impl Cluster {
     }
 
     /// Follows the cluster as long as the program runs.
-    pub(crate) async fn follow(mut self, mut newest: Newest) {
+    pub(crate) async fn follow(mut self, mut newest: Newest, pools: PoolParts) {
         let mut client = std::pin::pin!(access::client(&self.access));
         let client = loop {
             tokio::select! {
@@ -65,6 +68,7 @@ impl Cluster {
                 },
             }
         };
+        tokio::spawn(pools::mirror(client.clone(), self.node.clone(), pools));
         let states = self.keeper.route_states();
         tokio::spawn(publisher::publish(client.clone(), self.node, newest.clone(), states));
         keeper::keep(self.keeper, client, newest).await;

@@ -5,9 +5,12 @@ use std::io::{IsTerminal, stderr};
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{LogFormat, LogLevel};
 
@@ -21,12 +24,16 @@ pub(crate) fn start(format: LogFormat, level: LogLevel) {
         LogLevel::Trace => LevelFilter::TRACE,
     };
     let logger = tracing_subscriber::fmt().with_max_level(level).with_writer(stderr);
+    // The client of the API server tells each failure that it also returns.
+    let foreign = if level >= LevelFilter::DEBUG { level } else { LevelFilter::OFF };
+    let targets = ["kube_client", "kube_runtime"].map(|target| (target, foreign));
+    let targets = Targets::new().with_default(level).with_targets(targets);
     // The netlink packet crates use `log` and warn about each attribute they do not know.
     let started = match resolved(format, |name| std::env::var_os(name).is_some()) {
-        LogFormat::Json => logger.json().flatten_event(true).try_init(),
-        LogFormat::Journal => logger.with_ansi(false).event_format(Journal).try_init(),
+        LogFormat::Json => logger.json().flatten_event(true).finish().with(targets).try_init(),
+        LogFormat::Journal => logger.with_ansi(false).event_format(Journal).finish().with(targets).try_init(),
         LogFormat::Text | LogFormat::Auto => {
-            logger.with_ansi(stderr().is_terminal()).with_target(false).try_init()
+            logger.with_ansi(stderr().is_terminal()).with_target(false).finish().with(targets).try_init()
         }
     };
     if started.is_err() {

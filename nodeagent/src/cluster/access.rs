@@ -34,6 +34,19 @@ enum AccessError {
     Client(#[source] Box<kube::Error>),
 }
 
+/// What went wrong, once: the server's own word where it has answered, else all that stands behind.
+pub(super) fn words(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    let answer = causes.find_map(|cause| match cause.downcast_ref::<kube::Error>() {
+        Some(kube::Error::Api(status)) => Some(status),
+        _ => None,
+    });
+    match answer {
+        Some(status) => format!("the server says {}: {}", status.code, status.message),
+        None => datapath::sentence(error),
+    }
+}
+
 /// A client, as soon as there can be one. Whether the server answers is not asked.
 pub(super) async fn client(access: &Access) -> Client {
     let mut told = String::new();
@@ -41,7 +54,7 @@ pub(super) async fn client(access: &Access) -> Client {
         match open(access).await {
             Ok(client) => return client,
             Err(error) => {
-                let error = crate::agent::chain(&error);
+                let error = words(&error);
                 if error != told {
                     tracing::error!(error, "the cluster cannot be reached; what is remembered of it counts");
                     told = error;

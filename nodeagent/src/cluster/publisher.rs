@@ -15,9 +15,9 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, Resource, ResourceExt};
 
 use super::MANAGER;
+use super::access::words;
 use super::host_interface::found;
 use super::settling::Settling;
-use crate::agent::chain;
 use crate::inventory::published::Newest;
 use crate::routes::{RouteState, RouteStates};
 
@@ -145,7 +145,7 @@ pub(super) async fn publish(
         let due = match written {
             Err(due) => due,
             Ok(written) => {
-                let error = written.as_ref().err().map(|error| chain(error)).unwrap_or_default();
+                let error = written.as_ref().err().map(|error| words(error)).unwrap_or_default();
                 tell(&mut told, error, "this node's HostInterface cannot be written; tried again");
                 publisher.wrote(written.ok().map(object), Instant::now());
                 continue;
@@ -161,7 +161,7 @@ pub(super) async fn publish(
                 Ok(Event::Delete(_)) => publisher.server = Server::Nothing,
                 Ok(Event::Init) => seen.own = None,
                 Ok(Event::InitDone) => publisher.server = seen.own.take().unwrap_or(Server::Nothing),
-                Err(error) => tell(&mut told, chain(&error), "HostInterface cannot be watched; tried again"),
+                Err(error) => tell(&mut told, words(&error), "HostInterface cannot be watched; tried again"),
             },
             Some(event) = nodes.next() => match event {
                 Ok(Event::InitApply(object)) => seen.uid = object.uid(),
@@ -174,7 +174,7 @@ pub(super) async fn publish(
                         tracing::warn!(node, "there is no Node of this name, so nothing is published; see --node-name");
                     }
                 }
-                Err(error) => tell(&mut told, chain(&error), "the Node cannot be watched; tried again"),
+                Err(error) => tell(&mut told, words(&error), "the Node cannot be watched; tried again"),
             },
             () = tokio::time::sleep_until(until), if due.is_some() => {}
         }

@@ -12,9 +12,9 @@ use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
+use super::access::words;
 use super::known::{Kind, Object, Said};
 use super::slice::{NETWORK_LABEL, Slice};
-use crate::agent::chain;
 
 /// Messages that may wait for the one who takes them in.
 const WAITING: usize = 256;
@@ -59,7 +59,7 @@ where
             Ok(Event::InitDone) => Said::Listed,
             Ok(Event::Delete(object)) => Said::Gone(object.name_any()),
             Err(error) => {
-                let error = chain(&error);
+                let error = words(&error);
                 if error != told {
                     tracing::warn!(?kind, error, "cannot be watched; what is known counts until it can");
                     told = error;

@@ -28,7 +28,8 @@ fn json(arguments: &str) -> Vec<Value> {
     let (text, errors) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
     // A table is there as long as it has a route.
     assert!(output.status.success() || errors.contains("table does not exist"), "ip {arguments}: {errors}");
-    serde_json::from_str(if output.status.success() && !text.trim().is_empty() { &text } else { "[]" }).unwrap()
+    serde_json::from_str(if output.status.success() && !text.trim().is_empty() { &text } else { "[]" })
+        .unwrap()
 }
 
 /// Rules of ours and the routes that they lead to, in the words of `ip`.

@@ -70,11 +70,26 @@ impl Lab {
         agent
     }
 
-    /// The agent's command with its folders and these flags.
+    /// Starts an agent that is told its mode by `mode`; waits until it is ready.
+    pub(crate) fn agent_in(&self, mode: &[&str], flags: &[&str]) -> Agent {
+        let log = self.new_log();
+        let mut command = self.command_in(mode, flags);
+        command.stderr(fs::File::create(&log).expect("the log"));
+        let mut agent = self.spawn(command, log);
+        agent.wait_until_ready();
+        agent
+    }
+
+    /// The agent's command with its folders and these flags, without a cluster.
     pub(crate) fn command(&self, flags: &[&str]) -> Command {
+        self.command_in(&["--standalone"], flags)
+    }
+
+    /// The agent's command with its mode, its folders and these flags.
+    fn command_in(&self, mode: &[&str], flags: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_multi-nicd"));
         command
-            .arg("--standalone")
+            .args(mode)
             .arg("--config")
             .arg(self.path("config"))
             .arg("--state-dir")
@@ -102,12 +117,15 @@ impl Lab {
 
     /// Starts an agent that fails where `MULTI_NIC_FAIL` says, without waiting for it.
     pub(crate) fn start_failing(&self, flags: &[&str], fail: &str) -> Agent {
-        let log =
-            self.path(&format!("log-{}", fs::read_dir(self.folder.path()).expect("the folder").count()));
+        let log = self.new_log();
         let file = fs::File::create(&log).expect("the log");
         let mut command = self.command(flags);
         command.env("MULTI_NIC_FAIL", fail).stderr(file);
         self.spawn(command, log)
+    }
+
+    fn new_log(&self) -> PathBuf {
+        self.path(&format!("log-{}", fs::read_dir(self.folder.path()).expect("the folder").count()))
     }
 
     /// Starts an agent that runs as another user, to whom all of the test's folder is given.

@@ -15,7 +15,8 @@ pub(crate) struct Pod {
 impl Pod {
     pub(crate) fn new() -> Self {
         let child = Command::new("unshare").args(["--net", "sleep", "600"]).spawn().expect("unshare");
-        let own = fs::read_link("/proc/self/ns/net").expect("own namespace");
+        // Of this thread: until `unshare` has done its work the pod is where this is.
+        let own = fs::read_link("/proc/thread-self/ns/net").expect("own namespace");
         let pod = Self { child };
         wait_for("the pod's namespace", || {
             fs::read_link(pod.netns()).ok().filter(|namespace| *namespace != own)

@@ -1,0 +1,21 @@
+//! The agent in a cluster: a real API server on this host, the agent on a private machine, with exactly the rights of
+//! `deploy/`.
+//!
+//! REQUIRES: root, veth, macvlan; `lab/kube-up`, its folder in KUBE_DIR, and kubectl. The whole cluster is the tests': they
+//! run one after the other (`cargo xtask test` does), and each begins by emptying it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test may fail by panicking, in its helpers too"
+)]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod cluster;
+mod node;
+mod serving;
+mod vanishing;
