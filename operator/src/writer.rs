@@ -166,9 +166,8 @@ impl Writer {
                 Ok(None)
             }
             Write::NetworkStatus { name, uid, news, status } => {
-                // With the uid: what is said of a network is not said of its successor.
-                let change = json!({"metadata": {"uid": uid}, "status": status});
-                let made = say(&self.all(&network()), name, &change).await?;
+                let (resource, status) = (network(), json!(status));
+                let made = say(&self.all(&resource), &resource, (name, Some(uid)), &status).await?;
                 self.announce(name, uid, news).await;
                 Ok(seen(&made, watch::network).ok().map(|one| News::Network(Told::Changed(one))))
             }
@@ -206,7 +205,8 @@ impl Writer {
                 }))
             }
             Write::NodePlan { name, plans } => {
-                let made = say(&self.all(&host()), name, &json!({"status": {"sriovPlan": plans}})).await?;
+                let (resource, status) = (host(), json!({"sriovPlan": plans}));
+                let made = say(&self.all(&resource), &resource, (name, None), &status).await?;
                 Ok(seen(&made, watch::host).ok().map(|one| News::Host(Told::Changed(one))))
             }
             Write::Mirror { kind, name, from, spec, update } => {
@@ -221,8 +221,8 @@ impl Writer {
                 Ok(None)
             }
             Write::FormerStatus { name, status } => {
-                let api = self.all(&mirrored(crds::FORMER_GROUP, Mirrored::Network));
-                let made = say(&api, name, &json!({"status": status})).await?;
+                let (resource, status) = (mirrored(crds::FORMER_GROUP, Mirrored::Network), json!(status));
+                let made = say(&self.all(&resource), &resource, (name, None), &status).await?;
                 Ok(seen(&made, watch::former_object).ok().map(|one| News::FormerNetwork(Told::Changed(one))))
             }
         }
@@ -338,10 +338,20 @@ fn merge() -> PatchParams {
     PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
 }
 
-/// Changes a status. Statuses are merged, not applied: older servers (1.20) turn a text that becomes empty into null when
-/// it is applied, and refuse that.
-async fn say(api: &Api<DynamicObject>, name: &str, change: &Value) -> Result<DynamicObject, kube::Error> {
-    api.patch_status(name, &merge(), &Patch::Merge(change)).await
+/// Says what a status is. With a uid it is said of this very object, not of its successor.
+async fn say(
+    api: &Api<DynamicObject>,
+    resource: &ApiResource,
+    (name, uid): (&str, Option<&str>),
+    status: &Value,
+) -> Result<DynamicObject, kube::Error> {
+    let mut object = json!({
+        "apiVersion": resource.api_version, "kind": resource.kind, "metadata": {"name": name}, "status": status,
+    });
+    if let Some(uid) = uid {
+        object["metadata"]["uid"] = uid.into();
+    }
+    api.patch_status(name, &apply(true), &Patch::Apply(&object)).await
 }
 
 /// Deletes an object if it is still the same; whether it is gone already.
@@ -359,14 +369,14 @@ async fn delete(api: &Api<DynamicObject>, name: &str, uid: &str) -> Result<bool,
 fn verb(write: &Write) -> Verb {
     match write {
         Write::Attachment { .. }
+        | Write::NetworkStatus { .. }
+        | Write::FormerStatus { .. }
+        | Write::NodePlan { .. }
         | Write::SriovObject { .. }
         | Write::UpdateBlocks { .. }
         | Write::Mirror { update: true, .. } => Verb::Apply,
         Write::CreateBlocks { .. } | Write::Mirror { .. } => Verb::Create,
-        Write::Finalizers { .. }
-        | Write::NetworkStatus { .. }
-        | Write::FormerStatus { .. }
-        | Write::NodePlan { .. } => Verb::Patch,
+        Write::Finalizers { .. } => Verb::Patch,
         Write::DeleteAttachment { .. }
         | Write::DeleteSriovObject { .. }
         | Write::DeleteBlocks { .. }

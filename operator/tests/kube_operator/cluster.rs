@@ -24,8 +24,12 @@ impl Cluster {
         let folder = PathBuf::from(std::env::var_os("KUBE_DIR").expect("KUBE_DIR: see `cargo xtask test`"));
         let cluster = Self { begun: 0, folder };
         cluster.install();
-        for kind in ["multinicnetworks", "cidrs", "hostinterfaces", "configs", "ippools"] {
-            let kind = format!("{kind}.multinic.fms.io");
+        cluster.sriov_operator(false);
+        let kinds = ["multinicnetworks", "cidrs", "hostinterfaces", "configs", "ippools"];
+        for kind in kinds
+            .iter()
+            .flat_map(|kind| ["net.cogadvisor.io", "multinic.fms.io"].map(|group| format!("{kind}.{group}")))
+        {
             let names = cluster.kubectl(&["get", &kind, "-o", "name"], "");
             for name in names.lines() {
                 cluster
@@ -42,6 +46,23 @@ impl Cluster {
         }
         let begun = cluster.requests().len();
         Self { begun, ..cluster }
+    }
+
+    /// Installs or removes the SR-IOV operator's kinds.
+    pub(crate) fn sriov_operator(&self, there: bool) {
+        let verb = if there { "apply" } else { "delete" };
+        for kind in ["sriovnetworknodepolicies", "sriovnetworks", "sriovnetworknodestates"] {
+            let file = foreign(kind);
+            let (well, said) = self.run(&[verb, "-f", &file.to_string_lossy()], "");
+            assert!(well || said.contains("NotFound"), "{said}");
+            if there {
+                let name = format!("crd/{kind}.sriovnetwork.openshift.io");
+                self.must(&["wait", "--for=condition=Established", "--timeout=60s", &name], "");
+            }
+        }
+        if there && self.get("namespace", "openshift-sriov-network-operator", "").is_none() {
+            self.must(&["create", "namespace", "openshift-sriov-network-operator"], "");
+        }
     }
 
     /// Our kinds without CEL rules (the lab's server is 1.20), attachment definitions, the operator's rights.
@@ -314,6 +335,11 @@ pub(crate) fn sample(name: &str, namespaces: &[&str]) -> Value {
             "attachPolicy": {"strategy": "none"}, "namespaces": namespaces,
         },
     })
+}
+
+/// The definition of a kind of others.
+fn foreign(kind: &str) -> PathBuf {
+    format!("{}/tests/foreign/{kind}.yaml", env!("CARGO_MANIFEST_DIR")).into()
 }
 
 fn without_cel(value: &mut Value) {

@@ -11,7 +11,10 @@
 )]
 
 mod cluster;
+mod former;
+mod functions;
 mod leading;
 mod networks;
 mod quiet;
 mod trouble;
+mod walkthrough;

@@ -1,0 +1,89 @@
+//! SR-IOV: with its operator's kinds, whose schema is the real one, and without.
+
+use serde_json::{Value, json};
+
+use crate::cluster::{Cluster, sample};
+
+const NAMESPACE: &str = "openshift-sriov-network-operator";
+
+/// A node whose NIC eth1 can have virtual functions.
+fn host(cluster: &Cluster, name: &str, last: u8) {
+    cluster.host(name, last, 0);
+    cluster.apply(&json!({
+        "apiVersion": "multinic.fms.io/v1", "kind": "HostInterface", "metadata": {"name": name},
+        "spec": {"hostName": name, "interfaces": [{
+            "interfaceName": "eth1", "netAddress": "10.0.1.0/24", "hostIP": format!("10.0.1.{last}"),
+            "pciAddress": "0000:1a:00.0", "vendor": "15b3", "product": "101d",
+            "sriov": {"totalVfs": 8, "numVfs": 0, "freeVfs": 0},
+        }]},
+    }));
+}
+
+fn network() -> Value {
+    let mut network = sample("net-c", &["default"]);
+    network["spec"]["subnet"] = json!("172.34.0.0/16");
+    network["spec"]["ipam"] =
+        json!(r#"{"type": "multi-nic-ipam", "hostBlock": 8, "interfaceBlock": 2, "vlanMode": "l2"}"#);
+    network["spec"]["plugin"] = json!({"cniVersion": "0.3.0", "type": "sriov",
+        "args": {"numVfs": "2", "vlan": "999", "isRdma": "true", "maxTxRate": "1000"}});
+    network
+}
+
+#[test]
+#[ignore = "needs an API server"]
+fn policies_and_networks_are_made_for_the_sriov_operator_and_go_with_the_network() {
+    let cluster = Cluster::new();
+    cluster.sriov_operator(true);
+    host(&cluster, "h1", 1);
+    host(&cluster, "h2", 2);
+    for node in ["h1", "h2"] {
+        cluster.must(&["label", "node", node, "feature.node.kubernetes.io/network-sriov.capable=true"], "");
+    }
+    let _operator = cluster.operator("a");
+
+    cluster.apply(&network());
+
+    let policy = cluster.until("the policy", || cluster.get("sriovnetworknodepolicy", "net-c", NAMESPACE));
+    let spec = &policy["spec"];
+    assert_eq!(
+        (&spec["resourceName"], &spec["numVfs"], &spec["isRdma"], &spec["nicSelector"]["rootDevices"]),
+        (&json!("netc"), &json!(2), &json!(true), &json!(["0000:1a:00.0"]))
+    );
+    assert_eq!(spec["nodeSelector"], json!({"feature.node.kubernetes.io/network-sriov.capable": "true"}));
+    assert!(spec["priority"].is_number(), "a missing priority is the strongest: {spec}");
+    let of = cluster.until("the network", || cluster.get("sriovnetwork", "net-c-net", NAMESPACE));
+    assert_eq!(
+        (&of["spec"]["resourceName"], &of["spec"]["vlan"], &of["spec"]["maxTxRate"]),
+        (&json!("netc"), &json!(999), &json!(1000))
+    );
+    cluster.until_reason("net-c", "SriovReady", "AsWanted");
+    let nad = cluster.get("net-attach-def", "net-c", "default").unwrap();
+    assert_eq!(nad["metadata"]["annotations"]["k8s.v1.cni.cncf.io/resourceName"], "openshift.io/netc");
+    let refused: Vec<_> = cluster.asked().into_iter().filter(|one| one.code == 403).collect();
+    assert_eq!(refused, []);
+
+    cluster.must(&["delete", "mnn", "net-c"], "");
+    cluster.until("both are gone", || {
+        let left = cluster.get("sriovnetworknodepolicy", "net-c", NAMESPACE);
+        left.or(cluster.get("sriovnetwork", "net-c-net", NAMESPACE)).is_none().then_some(())
+    });
+}
+
+#[test]
+#[ignore = "needs an API server"]
+fn without_the_sriov_operator_agents_are_told_and_told_again_when_the_network_is_gone() {
+    let cluster = Cluster::new();
+    host(&cluster, "h1", 1);
+    let _operator = cluster.operator("a");
+
+    cluster.apply(&network());
+
+    let plans = || cluster.get("hostinterface", "h1", "").map(|host| host["status"]["sriovPlan"].clone());
+    let plan = cluster.until("the plan", || plans().filter(|plans| plans.is_array()));
+    assert_eq!(
+        (&plan[0]["network"], &plan[0]["policy"]["numVfs"], &plan[0]["policy"]["nicSelector"]["rootDevices"]),
+        (&json!("net-c"), &json!(2), &json!(["0000:1a:00.0"]))
+    );
+    cluster.must(&["delete", "mnn", "net-c"], "");
+    cluster.until("it is gone", || plans().filter(|plans| plans.as_array().is_none_or(Vec::is_empty)));
+}
