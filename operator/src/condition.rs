@@ -57,6 +57,8 @@ reasons! {
     NoInterfaces,
     /// Some hosts tell of no NIC that fits.
     SomeHostsWithoutInterfaces,
+    /// NICs of the network have different MTUs.
+    MtuMismatch,
     /// Another IPAM plugin gives the addresses.
     OtherIpam,
     /// A field of the network cannot be.

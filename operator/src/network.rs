@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crds::{CidrSpec, NetConfSettings};
 
 use crate::attachment::{self, AttachmentPlan, Definition};
-use crate::blocks;
+use crate::blocks::{self, Presence};
 use crate::condition::{Finding, Reason};
 use crate::former_group;
 use crate::index::Index;
@@ -39,6 +39,7 @@ pub struct NetworkPlan {
 #[derive(Debug)]
 pub(crate) struct Found<'a> {
     pub(crate) network: &'a Network,
+    pub(crate) nets: Vec<String>,
     pub(crate) blocks: Option<blocks::Wanted>,
     pub(crate) refusal: Option<(Reason, String)>,
     pub(crate) invalid: Vec<crds::Problem>,
@@ -85,7 +86,7 @@ pub fn plan(index: &Index, name: &str, failures: &Failures, now: &str) -> Networ
     let mut functions =
         if invalid.is_empty() { functions::plan(index, network) } else { Functions::default() };
     plan.writes.append(&mut functions.writes);
-    let definition = definition(index, network, nets, &functions.resource_name)
+    let definition = definition(index, network, nets.clone(), &hosts, &functions.resource_name)
         .filter(|_| invalid.is_empty() && !functions.unknown);
     let mut attachments = attachment::plan(index, network, definition.as_ref());
     if !index.attachments.is_absent() {
@@ -93,7 +94,7 @@ pub fn plan(index: &Index, name: &str, failures: &Failures, now: &str) -> Networ
     }
     let waiting = !plan.writes.is_empty();
     let sriov = functions.finding;
-    let found = Found { network, blocks, refusal, invalid, attachments, sriov, failures, waiting };
+    let found = Found { network, nets, blocks, refusal, invalid, attachments, sriov, failures, waiting };
     plan.status = status::write(index, &found, &hosts, now);
     plan
 }
@@ -109,9 +110,11 @@ fn definition(
     index: &Index,
     network: &Network,
     discovered: Vec<String>,
+    hosts: &BTreeMap<&str, Presence<'_>>,
     resource_name: &str,
 ) -> Option<Definition> {
-    let mut settings = NetConfSettings { discovered, ..NetConfSettings::default() };
+    let smallest_mtu = hosts::mtus(&discovered, hosts).into_keys().next();
+    let mut settings = NetConfSettings { discovered, smallest_mtu, ..NetConfSettings::default() };
     if let Some(config) = index.config() {
         settings.cni_type.clone_from(&config.spec.cni_type);
         settings.daemon_port = u16::try_from(config.spec.daemon.port).unwrap_or(settings.daemon_port);

@@ -30,6 +30,22 @@ pub fn presences(index: &Index) -> BTreeMap<&str, Presence<'_>> {
     hosts
 }
 
+/// MTUs of the hosts' NICs in these networks, each with a NIC that has it, in words.
+pub(super) fn mtus(nets: &[String], hosts: &BTreeMap<&str, Presence<'_>>) -> BTreeMap<u32, String> {
+    let mut found = BTreeMap::new();
+    for (host, presence) in hosts {
+        let Presence::Here(nics) = presence else { continue };
+        for nic in nics.iter() {
+            let mut own = std::iter::once(&nic.net_address).chain(&nic.net_addresses);
+            let mtu = nic.mtu.and_then(|mtu| u32::try_from(mtu).ok()).filter(|mtu| *mtu > 0);
+            if let Some(mtu) = mtu.filter(|_| own.any(|net| nets.contains(net))) {
+                found.entry(mtu).or_insert_with(|| format!("{} on {host}", nic.interface_name));
+            }
+        }
+    }
+    found
+}
+
 /// Networks of the hosts' NICs, for networks whose addresses others give.
 pub(super) fn nets(spec: &NetworkSpec, hosts: &BTreeMap<&str, Presence<'_>>) -> Vec<String> {
     if !spec.master_nets.is_empty() {

@@ -95,6 +95,20 @@ fn discovered(found: &Found<'_>, hosts: &BTreeMap<&str, Presence<'_>>) -> Findin
             format!("no host has a NIC {what}; give the NICs addresses, or correct spec.masterNets");
         return Finding::wrong(kind, Reason::NoInterfaces, message);
     }
+    let mtus = super::hosts::mtus(&found.nets, hosts);
+    let spec = &found.network.spec;
+    let says = !spec.mtu.is_empty() || spec.plugin.args.contains_key("mtu");
+    if let (Some((small, of_small)), Some((large, of_large))) =
+        (mtus.first_key_value(), mtus.last_key_value())
+        && small != large
+        && !says
+    {
+        let message = format!(
+            "MTUs differ: {of_small} has {small}, {of_large} has {large}; packets of pods on the larger ones may get lost: \
+             write `mtu: auto`, which takes {small} for all, or give the NICs one MTU"
+        );
+        return Finding::fine(kind, Reason::MtuMismatch, message);
+    }
     if without.is_empty() {
         return Finding::fine(kind, Reason::AsWanted, format!("{} hosts have NICs {what}", with.len()));
     }

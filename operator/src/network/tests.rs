@@ -197,6 +197,28 @@ fn times_of_conditions_change_only_with_their_status() {
 }
 
 #[test]
+fn different_mtus_are_told_with_the_smallest_which_auto_takes() {
+    let mut cluster = Cluster::new();
+    for (last, mtu) in [(1, 9000), (2, 1500)] {
+        let mut host = cluster.index.hosts.get(&Key::cluster(&format!("n{last}"))).unwrap().clone();
+        host.spec.interfaces.iter_mut().for_each(|nic| nic.mtu = Some(mtu));
+        let host = cluster.next(host);
+        cluster.index.take(News::Host(Told::Changed(host)));
+    }
+    cluster.settle();
+    let (status, reason, message) = cluster.condition("Discovered");
+    assert_eq!((status.as_str(), reason.as_str()), ("True", "MtuMismatch"));
+    assert!(message.contains("eth1 on n2 has 1500, eth1 on n1 has 9000"), "{message}");
+
+    cluster.edit(|network| network.spec.mtu = "auto".into());
+    cluster.settle();
+
+    assert_eq!(cluster.reason("Discovered"), "AsWanted");
+    let nad = cluster.index.attachments.get(&Key::within("default", "net")).unwrap();
+    assert!(nad.config.contains(r#""mtu":1500"#), "{}", nad.config);
+}
+
+#[test]
 fn missing_routes_are_told_with_their_host() {
     let mut cluster = Cluster::new();
     cluster.settle();
