@@ -16,6 +16,7 @@ static FILES: &[(&str, &str, &[u8])] = &[
     ("nic_row.js", SCRIPT, include_bytes!("page/nic_row.js")),
     ("overview.js", SCRIPT, include_bytes!("page/overview.js")),
     ("pods.js", SCRIPT, include_bytes!("page/pods.js")),
+    ("vf_cells.js", SCRIPT, include_bytes!("page/vf_cells.js")),
     ("words.js", SCRIPT, include_bytes!("page/words.js")),
     ("style.css", STYLE, include_bytes!("page/style.css")),
 ];

@@ -7,11 +7,13 @@ import { follow } from './follow.js';
 import { nicHead, nicNews, nicRow, nicSignature, updateNicRow } from './nic_row.js';
 import { addChange, showMatrix, showNode, showWarnings } from './overview.js';
 import { showPods } from './pods.js';
+import { readPfs } from './vf_cells.js';
 import * as words from './words.js';
 
 const byId = (id) => document.getElementById(id);
 
 let inventory = null;
+let pfs = null;
 let arranged = { byId: new Map(), rows: [] };
 const filter = noFilter();
 const unfolded = new Set();
@@ -29,7 +31,7 @@ const actions = {
 function draw(next) {
   const before = inventory === null ? null : arranged.byId;
   inventory = next;
-  arranged = arrange(inventory);
+  arranged = arrange(inventory, pfs);
   fresh = new Set(before === null ? [] : [...arranged.byId.keys()].filter((id) => !before.has(id)));
   showNode(inventory);
   showWarnings(inventory, arranged.byId, actions.open);
@@ -187,11 +189,19 @@ addEventListener('keydown', (event) => {
   }
 });
 
+/** What is wanted of PFs, and who has their VFs: not in the inventory, and not told everywhere. */
+async function showPfs() {
+  if (!inventory?.nics.some((nic) => nic.sriov)) return;
+  pfs = await readPfs() ?? pfs;
+  arranged = arrange(inventory, pfs);
+  drawList();
+}
+
 let podsTimer = null;
 
 /** Pods come and go in bursts: read a moment later, once. */
 function podsSoon() {
-  podsTimer ??= setTimeout(() => { podsTimer = null; showPods(); }, 300);
+  podsTimer ??= setTimeout(() => { podsTimer = null; showPods(); showPfs(); }, 300);
 }
 
 follow({

@@ -22,8 +22,11 @@ export const TRAITS = {
 /** Speed classes, fastest first. */
 export const CLASSES = ['high', 'standard', 'low', 'unknown'];
 
-/** Every NIC with its VFs below it and its warnings: `{ nic, vfs: [{ index, entry, nic, warnings }], warnings }`. */
-export function arrange(inventory) {
+/**
+ * Every NIC with its VFs below it and its warnings: `{ nic, told, vfs: [{ index, entry, nic, warnings }], warnings }`.
+ * `pfs` is what the agent tells of PFs (`readPfs`), by the PF's id.
+ */
+export function arrange(inventory, pfs) {
   const byId = new Map(inventory.nics.map((nic) => [nic.id, nic]));
   const warningsOf = new Map();
   for (const warning of inventory.warnings) {
@@ -36,7 +39,7 @@ export function arrange(inventory) {
   }
   const rows = inventory.nics
     .filter((nic) => !(nic.vf && byId.has(nic.vf.pf)))
-    .map((nic) => ({ nic, warnings: warned(nic.id), vfs: vfs(nic, below.get(nic.id) ?? [], byId, warned) }));
+    .map((nic) => ({ nic, told: pfs?.get(nic.id), warnings: warned(nic.id), vfs: vfs(nic, below.get(nic.id) ?? [], byId, warned) }));
   return { byId, rows };
 }
 

@@ -3,7 +3,8 @@
 const EVENTS = [
   'nic.added', 'nic.removed', 'nic.changed', 'gpu.added', 'gpu.removed', 'gpu.changed', 'node.changed',
   'warning.raised', 'warning.cleared', 'attachment.attached', 'attachment.detached', 'attachment.failed',
-  'attachment.lost', 'attachment.mtu', 'addresses.full', 'reset',
+  'attachment.lost', 'attachment.mtu', 'addresses.full', 'sriov.changed', 'pool.changed', 'pool.registered',
+  'pool.refused', 'reset',
 ];
 
 /** Least time between two reads, ms: a burst of events costs one read, not hundreds. */

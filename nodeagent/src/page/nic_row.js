@@ -1,10 +1,8 @@
 // One NIC as a row (a card when there is no room), with its VFs below it.
 
 import { h, json, reconcile, refocus } from './element.js';
+import { cells, drawCells, tally } from './vf_cells.js';
 import * as words from './words.js';
-
-/** Up to this many VFs are drawn one by one; more as proportions. */
-const SINGLE = 32;
 
 /** A speed class: text and colour. */
 export const speedClass = (name) => h('span', { class: `class ${name}` }, name);
@@ -24,7 +22,7 @@ export function nicRow(item, actions) {
 export const nicNews = ({ nic, warnings }) => [json(nic), ...warnings.map(json)].join('\n');
 
 /** Differs when anything of the row would. */
-export const nicSignature = (item, unfolded) => [nicNews(item), item.picked, unfolded, ...item.vfs.map(vfSignature)].join('\n');
+export const nicSignature = (item, unfolded) => [nicNews(item), json(item.told), item.picked, unfolded, ...item.vfs.map(vfSignature)].join('\n');
 
 /** Makes an existing row show `item`. */
 export function updateNicRow(element, item, actions) {
@@ -45,7 +43,7 @@ function line(item, actions) {
     speed(nic),
     state(nic),
     h('div', { class: 'cell addresses' }, ...addresses(nic)),
-    h('div', { class: 'cell capacity' }, capacity(nic)),
+    h('div', { class: 'cell capacity' }, capacity(item, actions)),
     h('div', { class: 'cell place' }, ...placement(nic)),
     h('div', { class: 'cell use' }, ...use(nic)),
   );
@@ -112,41 +110,32 @@ function addresses(nic) {
   return lines;
 }
 
-/** The VF bar of a PF. */
-export function capacity(nic) {
+/** What a PF can give: its VFs one by one; what could be made, while there is none. */
+function capacity({ nic, told }, actions) {
   if (!nic.sriov) return null;
-  const { capacity: counts, vfs } = nic.sriov;
-  const bar = h('div', { class: 'bar', role: 'img', 'aria-label': words.capacity(counts), title: words.capacity(counts) });
-  if (counts.total <= SINGLE && vfs.length === counts.enabled) {
-    bar.classList.add('single');
-    for (const vf of vfs) {
-      const text = `VF ${vf.index}${vf.name ? ` ${vf.name}` : ''}: ${vf.held ? words.holder(vf.held) : 'free'}`;
-      bar.append(h('span', { class: vf.held ? 'held' : 'free', title: text }));
-    }
-    const unmade = Math.max(0, counts.total - counts.enabled);
-    for (let index = 0; index < unmade; index += 1) {
-      bar.append(h('span', { class: index < counts.creatable ? 'creatable' : 'never', title: index < counts.creatable ? 'can be made' : 'cannot be made now' }));
-    }
-  } else {
-    const rest = counts.total - counts.enabled - counts.creatable;
-    for (const [kind, number] of [['held', counts.held], ['free', counts.free], ['creatable', counts.creatable], ['never', rest]]) {
-      if (number > 0) {
-        const part = h('span', { class: kind });
-        part.style.flexGrow = number;
-        bar.append(part);
-      }
-    }
-  }
-  const text = [
-    counts.enabled > 0 ? `${counts.free} free` : null,
-    counts.held > 0 ? `${counts.held} held` : null,
-    counts.creatable > 0 ? `${counts.creatable} can be made` : null,
-  ].filter(Boolean);
+  const { capacity: counts } = nic.sriov;
+  const all = cells(nic, told);
+  const open = ({ id }) => (id === undefined ? actions.unfold(nic.id, true) : actions.open(id));
+  const text = [...tally(all), counts.creatable > 0 ? `${counts.creatable} can be made` : null].filter(Boolean);
   return h('div', { class: 'vf-capacity' },
-    counts.total > 0 ? bar : null,
+    drawCells(all, words.label(nic), open) ?? bar(counts),
     h('div', { class: 'muted' }, counts.reason && text.length === 0 ? `no VFs: ${words.zeroReason(counts.reason)}` : `${text.join(', ') || 'none'} of ${words.count(counts.total, 'VF')}`,
       counts.reason && text.length > 0 ? ` (${words.zeroReason(counts.reason)})` : null),
   );
+}
+
+/** How much of what hardware allows can be made. */
+function bar(counts) {
+  if (counts.total === 0) return null;
+  const drawn = h('div', { class: 'bar', role: 'img', 'aria-label': words.capacity(counts), title: words.capacity(counts) });
+  for (const [kind, number] of [['creatable', counts.creatable], ['never', counts.total - counts.creatable]]) {
+    if (number > 0) {
+      const part = h('span', { class: kind });
+      part.style.flexGrow = number;
+      drawn.append(part);
+    }
+  }
+  return drawn;
 }
 
 function placement(nic) {

@@ -110,7 +110,7 @@ export function addChange(event) {
 }
 
 function change(event) {
-  const who = event.attachment?.pod?.name ?? event.attachment?.containerId.slice(0, 12) ?? event.name ?? event.nic ?? event.gpu ?? event.warning?.nic ?? 'the node';
+  const who = event.attachment?.pod?.name ?? event.attachment?.containerId.slice(0, 12) ?? event.pool ?? event.name ?? event.nic ?? event.gpu ?? event.warning?.nic ?? 'the node';
   return h('li', {},
     h('time', { class: 'mono muted', datetime: event.time, title: event.time }, new Date(event.time).toLocaleTimeString('en-GB')),
     ' ', h('strong', {}, who), ' ', what(event),
@@ -121,7 +121,9 @@ function change(event) {
 function what({ type, changes: fields = [], warning, attachment, failure }) {
   if (attachment) return `${words.attachmentEvent(type)} ${attachment.network}${failure ? `: ${failure.message}` : ''}`;
   if (warning) return `${type === 'warning.raised' ? 'warning' : 'warning gone'}: ${warning.message}`;
-  if (!type.endsWith('.changed')) return type.endsWith('added') ? 'appeared' : 'is gone';
+  if (type.endsWith('.added')) return 'appeared';
+  if (type.endsWith('.removed')) return 'is gone';
+  if (fields.length === 0) return 'is different';
   const shown = fields.slice(0, 4).map(({ path, from, to }) => {
     const name = path.split('/').filter(Boolean).map(words.plain).join(' ');
     return `${name} ${brief(from)} → ${brief(to)}`;

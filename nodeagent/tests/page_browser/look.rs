@@ -10,7 +10,7 @@ const GROUND: &str = "
     return (0.2126 * red + 0.7152 * green + 0.0722 * blue) / 255;";
 
 /// Texts whose contrast to what lies below them is less than WCAG 2.2 level AA asks (4.5), with the ratio.
-const FAINT: &str = r#"
+pub(crate) const FAINT: &str = r#"
     const parts = (colour) => {
         const numbers = colour.match(/[0-9.]+/g).map(Number);
         const scale = colour.startsWith('color(') ? 1 : 255;
@@ -90,6 +90,7 @@ fn nothing_has_to_be_scrolled_sideways_on_a_small_or_a_large_screen() {
 const TAB: &str = "\u{e004}";
 const ENTER: &str = "\u{e007}";
 const ESCAPE: &str = "\u{e00c}";
+const RIGHT: &str = "\u{e014}";
 
 #[test]
 #[ignore = "needs chromium"]
@@ -115,6 +116,16 @@ fn keys_alone_filter_open_and_close() {
     browser.press(ENTER);
     browser.wait_for("its VFs are shown", "return document.querySelectorAll('.vf').length > 1");
     assert_eq!(browser.run("return document.activeElement.getAttribute('aria-expanded')"), "true");
+    tab_to("vf-cell-0");
+    browser.press(RIGHT);
+    assert_eq!(browser.run(focus), "vf-cell-1");
+    browser.press(ENTER);
+    browser.wait_for("the facts of the VF are shown", "return document.activeElement.id === 'detail'");
+    let title = browser.text("return document.getElementById('detail-title').textContent");
+    browser.press(ESCAPE);
+    let label = browser.text("return document.activeElement.getAttribute('aria-label')");
+    assert!(label.starts_with("VF 1 ") && label.contains(&title), "{label} opened {title}");
+    browser.run("document.querySelector('[data-focus=fold]').focus()");
     tab_to("name");
     browser.press(ENTER);
     browser.wait_for("its facts are shown", "return document.activeElement.id === 'detail'");

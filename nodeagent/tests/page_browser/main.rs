@@ -16,3 +16,4 @@ mod live;
 mod look;
 mod node;
 mod start;
+mod vf_cells;
