@@ -15,7 +15,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::conditional::answer_by_content;
-use super::entrance::Entrance;
+use super::entrance::{Entrance, PodReader};
 use super::problem::{Answer, Refusal, shown};
 use super::query::Query;
 use super::responses::{NoAttachment, NotHere, Unchanged, WrongQuery};
@@ -120,13 +120,10 @@ pub(super) async fn list(
 )]
 pub(super) async fn show(
     State(state): State<RestState>,
-    Extension(entrance): Extension<Entrance>,
+    _: PodReader,
     Path(named): Path<Named>,
-    RawQuery(raw): RawQuery,
     headers: HeaderMap,
 ) -> Answer {
-    entrance.must_see_pods(&state.agent)?;
-    Query::none(raw.as_deref())?;
     let found = find(&state, &named.key())?;
     Ok(answer_by_content(&headers, &attachment(&found)))
 }

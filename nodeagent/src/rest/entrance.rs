@@ -2,11 +2,15 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::header::{HeaderName, ORIGIN};
+use axum::http::request::Parts;
 use openapi::{Agent, ProblemCode};
 
 use super::problem::Refusal;
+use super::query::Query;
+use super::state::RestState;
 
 /// How a request came in. The server puts it into the request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +73,22 @@ impl Entrance {
             return Err(Refusal::new(ProblemCode::ForbiddenOrigin, detail));
         }
         Ok(())
+    }
+}
+
+/// Whoever may see who holds what, and asks without a query: what most routes about pods take before anything else.
+pub(super) struct PodReader;
+
+impl FromRequestParts<RestState> for PodReader {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &RestState) -> Result<Self, Refusal> {
+        let entrance = parts.extensions.get::<Entrance>();
+        let entrance =
+            entrance.ok_or_else(|| Refusal::new(ProblemCode::Internal, "nobody knows who asks"))?;
+        entrance.must_see_pods(&state.agent)?;
+        Query::none(parts.uri.query())?;
+        Ok(Self)
     }
 }
 

@@ -10,7 +10,7 @@ use openapi::{
 };
 
 use super::conditional::answer_by_content;
-use super::entrance::Entrance;
+use super::entrance::{Entrance, PodReader};
 use super::problem::{Answer, Refusal, shown};
 use super::query::Query;
 use super::responses::{NoNetwork, NotHere, Unchanged};
@@ -27,14 +27,7 @@ use super::state::{RestState, Shared};
         NotHere,
     )
 )]
-pub(super) async fn list(
-    State(state): State<RestState>,
-    Extension(entrance): Extension<Entrance>,
-    RawQuery(raw): RawQuery,
-    headers: HeaderMap,
-) -> Answer {
-    entrance.must_see_pods(&state.agent)?;
-    Query::none(raw.as_deref())?;
+pub(super) async fn list(State(state): State<RestState>, _: PodReader, headers: HeaderMap) -> Answer {
     let all = state.networks.get();
     let networks = all.networks.values().map(|one| network(one, attachments(&state, &one.name)));
     let reports = state.networks.reports().to_vec();
@@ -56,13 +49,10 @@ pub(super) async fn list(
 )]
 pub(super) async fn show(
     State(state): State<RestState>,
-    Extension(entrance): Extension<Entrance>,
+    _: PodReader,
     Path(name): Path<String>,
-    RawQuery(raw): RawQuery,
     headers: HeaderMap,
 ) -> Answer {
-    entrance.must_see_pods(&state.agent)?;
-    Query::none(raw.as_deref())?;
     let all = state.networks.get();
     let one = find(&all, &name)?;
     Ok(answer_by_content(&headers, &network(one, attachments(&state, &name))))

@@ -1,7 +1,6 @@
 //! `/v1/sriov/pfs`: what PFs should be, what they are, and what lies between.
 
-use axum::Extension;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use openapi::{
     Pf, PfBlocked, PfList, PfObserved, PfPlan, PfStep, PfVf, PfVfList, ProblemCode, StuckWrite, VfState,
@@ -9,10 +8,9 @@ use openapi::{
 use sriov::{ObservedVf, Plan, StuckWork};
 
 use super::conditional::answer_by_content;
-use super::entrance::Entrance;
+use super::entrance::PodReader;
 use super::nics;
 use super::problem::{Answer, Refusal};
-use super::query::Query;
 use super::responses::{NoPf, NotHere, SeveralNics, Unchanged};
 use super::state::{RestState, Shared};
 use crate::clock::rfc3339;
@@ -29,14 +27,7 @@ use crate::sriov::{Status, View, desired_shown, eswitch_shown, group_shown, link
         NotHere,
     )
 )]
-pub(super) async fn list(
-    State(state): State<RestState>,
-    Extension(entrance): Extension<Entrance>,
-    RawQuery(raw): RawQuery,
-    headers: HeaderMap,
-) -> Answer {
-    entrance.must_see_pods(&state.agent)?;
-    Query::none(raw.as_deref())?;
+pub(super) async fn list(State(state): State<RestState>, _: PodReader, headers: HeaderMap) -> Answer {
     let stuck = stuck(&state);
     Ok(answer_by_content(&headers, &pf_list(&*state.pf_view().await?, &stuck)))
 }
@@ -57,13 +48,10 @@ pub(super) async fn list(
 )]
 pub(super) async fn show(
     State(state): State<RestState>,
-    Extension(entrance): Extension<Entrance>,
+    _: PodReader,
     Path(id): Path<String>,
-    RawQuery(raw): RawQuery,
     headers: HeaderMap,
 ) -> Answer {
-    entrance.must_see_pods(&state.agent)?;
-    Query::none(raw.as_deref())?;
     let view = state.pf_view().await?;
     Ok(answer_by_content(&headers, &pf(find(&state, &view, &id)?, &stuck(&state))))
 }
@@ -84,13 +72,10 @@ pub(super) async fn show(
 )]
 pub(super) async fn vfs(
     State(state): State<RestState>,
-    Extension(entrance): Extension<Entrance>,
+    _: PodReader,
     Path(id): Path<String>,
-    RawQuery(raw): RawQuery,
     headers: HeaderMap,
 ) -> Answer {
-    entrance.must_see_pods(&state.agent)?;
-    Query::none(raw.as_deref())?;
     let view = state.pf_view().await?;
     Ok(answer_by_content(&headers, &vf_list(view.generation, find(&state, &view, &id)?)))
 }

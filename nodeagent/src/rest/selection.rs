@@ -2,20 +2,18 @@
 
 use attach::network::Networks;
 use attach::select::{LinkUse, SelectError, Selection, Wish};
-use axum::Extension;
 use axum::body::Bytes;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use openapi::{ChosenNic, LeftOutNic, Problem, SelectAnswer, SelectPlugin, SelectRequest};
 
 use super::attachment_changes::calls;
 use super::body::{read, wrong};
 use super::conditional::fresh;
-use super::entrance::Entrance;
+use super::entrance::PodReader;
 use super::networks::find;
 use super::nics::JSON;
 use super::problem::{Answer, Refusal};
-use super::query::Query;
 use super::responses::{NoNetwork, NotHere};
 use super::state::RestState;
 use crate::inventory::published::json as written;
@@ -35,14 +33,7 @@ use crate::inventory::published::json as written;
         (status = 503, description = "The machine has not been read yet, or this agent attaches nothing.", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn dry_run(
-    State(state): State<RestState>,
-    Extension(entrance): Extension<Entrance>,
-    RawQuery(raw): RawQuery,
-    body: Bytes,
-) -> Answer {
-    entrance.must_see_pods(&state.agent)?;
-    Query::none(raw.as_deref())?;
+pub(super) async fn dry_run(State(state): State<RestState>, _: PodReader, body: Bytes) -> Answer {
     let request: SelectRequest = read(&body)?;
     state.published()?;
     let calls = calls(&state)?;
