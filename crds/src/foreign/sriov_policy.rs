@@ -1,7 +1,7 @@
 //! `SriovNetworkNodePolicy` of sriov-network-operator (group `sriovnetwork.openshift.io`, version `v1`, as of 2026-08): how
 //! many VFs the PFs of a node should have, and with which drivers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -148,33 +148,51 @@ const OVS: &[Field] = &[
     optional("uplink", Shape::Object(UPLINK)),
 ];
 
-/// The fields of the specification; `nodeSelector` is required by the operator, not by a single node.
-const FIELDS: [Field; 15] = [
-    required("resourceName", Shape::Text),
-    optional("nodeSelector", Shape::TextMap),
-    required("nicSelector", Shape::Object(NIC_SELECTOR)),
-    required("numVfs", Shape::Number(65_535)),
-    optional("priority", Shape::Number(99)),
-    optional("mtu", Shape::Number(65_535)),
-    optional("deviceType", Shape::Text),
-    optional("isRdma", Shape::Flag),
-    optional("needVhostNet", Shape::Flag),
-    optional("linkType", Shape::Text),
-    optional("eSwitchMode", Shape::Text),
-    optional("vdpaType", Shape::Text),
-    optional("excludeTopology", Shape::Flag),
-    optional("externallyManaged", Shape::Flag),
-    optional("bridge", Shape::Object(&[optional("ovs", Shape::Object(OVS))])),
-];
+const BRIDGE: &[Field] = &[optional("ovs", Shape::Object(OVS))];
 
-/// The same for one node: who gives VFs out by no resource needs no name for it, and who selects PFs in another way no
-/// selector.
-const FIELDS_OF_A_NODE: [Field; 15] = {
-    let mut fields = FIELDS;
-    fields[0].required = false;
-    fields[2].required = false;
-    fields
-};
+/// Whose specification it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// The operator's object.
+    Operator,
+    /// The configuration of a single node: who gives VFs out by no resource needs no name for it, and who selects PFs in
+    /// another way no selector.
+    Node,
+}
+
+impl Whose {
+    /// A field that only the operator requires.
+    const fn field(self, name: &'static str, shape: Shape) -> Field {
+        match self {
+            Self::Operator => required(name, shape),
+            Self::Node => optional(name, shape),
+        }
+    }
+}
+
+/// The fields of the specification. The operator requires `nodeSelector`, too; here an object without it is read.
+const fn fields(whose: Whose) -> [Field; 15] {
+    [
+        whose.field("resourceName", Shape::Text),
+        optional("nodeSelector", Shape::TextMap),
+        whose.field("nicSelector", Shape::Object(NIC_SELECTOR)),
+        required("numVfs", Shape::Number(65_535)),
+        optional("priority", Shape::Number(99)),
+        optional("mtu", Shape::Number(65_535)),
+        optional("deviceType", Shape::Text),
+        optional("isRdma", Shape::Flag),
+        optional("needVhostNet", Shape::Flag),
+        optional("linkType", Shape::Text),
+        optional("eSwitchMode", Shape::Text),
+        optional("vdpaType", Shape::Text),
+        optional("excludeTopology", Shape::Flag),
+        optional("externallyManaged", Shape::Flag),
+        optional("bridge", Shape::Object(BRIDGE)),
+    ]
+}
+
+const FIELDS: [Field; 15] = fields(Whose::Operator);
+const FIELDS_OF_A_NODE: [Field; 15] = fields(Whose::Node);
 
 impl SriovNetworkNodePolicy {
     /// Reads an object and checks it: every field must be known, of the right type and of a value that the operator
@@ -248,16 +266,11 @@ impl SriovNetworkNodePolicySpec {
         if let Some(members) = value.as_object_mut() {
             members.retain(|name, value| value != "" || !words.iter().any(|(word, _)| word == name));
         }
-        let absent: Vec<String> = ["resourceName", "nicSelector"]
-            .into_iter()
-            .filter(|name| value.get(name).is_none())
-            .map(|name| format!("{path}.{name}"))
-            .collect();
+        let given: BTreeSet<String> =
+            value.as_object().into_iter().flat_map(|all| all.keys().cloned()).collect();
         let spec: Self = serde_json::from_value(value)
             .map_err(|error| vec![Problem::new(path, error.to_string(), "compare it with the samples")])?;
-        let mut problems = spec.problems(path);
-        // What is absent was allowed to be.
-        problems.retain(|problem| !absent.contains(&problem.path));
+        let problems = spec.problems(path, &given);
         if problems.is_empty() { Ok(spec) } else { Err(problems) }
     }
 
@@ -266,20 +279,21 @@ impl SriovNetworkNodePolicySpec {
         self.priority.unwrap_or(WEAKEST)
     }
 
-    /// What of the values the operator would refuse.
-    fn problems(&self, path: &str) -> Vec<Problem> {
+    /// What of the values the operator would refuse. Whether a field may be absent was asked before: only what is `given`
+    /// is looked at.
+    fn problems(&self, path: &str, given: &BTreeSet<String>) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut wrong = |name: &str, message: String, fix: &str| {
             problems.push(Problem::new(format!("{path}.{name}"), message, fix));
         };
         let resource = &self.resource_name;
         let plain = resource.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        if resource.is_empty() || resource.len() > 63 || !plain {
+        if given.contains("resourceName") && (resource.is_empty() || resource.len() > 63 || !plain) {
             let fix = "write 1 to 63 letters, digits and underscores; other characters break the variables of containers";
             wrong("resourceName", format!("`{resource}` is no name of a resource"), fix);
         }
         let selector = &self.nic_selector;
-        if *selector == NicSelector::default() {
+        if given.contains("nicSelector") && *selector == NicSelector::default() {
             let fix = "name PFs by vendor, deviceID, pfNames, rootDevices or netFilter";
             wrong("nicSelector", "selects no PF".to_owned(), fix);
         }
@@ -400,6 +414,24 @@ mod tests {
             let found = with(more.clone());
             assert!(found.len() == 1 && found[0].starts_with(said), "{more}: {found:?}");
         }
+    }
+
+    #[test]
+    fn a_node_may_leave_out_what_the_operator_requires_but_not_write_it_wrongly() {
+        let read = |spec: Value| SriovNetworkNodePolicySpec::read_of_node(&spec, "sriov[0]");
+        let paths = |spec: Value| -> Vec<String> {
+            read(spec).unwrap_err().into_iter().map(|problem| problem.path).collect()
+        };
+
+        assert_eq!(read(json!({"numVfs": 4})).unwrap().num_vfs, 4);
+        assert_eq!(read(json!({"numVfs": 4, "resourceName": null})).unwrap().resource_name, "");
+        assert_eq!(
+            paths(json!({"numVfs": 4, "resourceName": "", "nicSelector": {}})),
+            ["sriov[0].resourceName", "sriov[0].nicSelector"]
+        );
+        assert_eq!(paths(json!({"resourceName": "nics"})), ["sriov[0].numVfs"]);
+        let told = told(json!({"numVfs": 4}));
+        assert!(told.len() == 2 && told.iter().all(|line| line.contains("is missing")), "{told:?}");
     }
 
     #[test]
