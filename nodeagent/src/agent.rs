@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use attach::SriovParts;
+use hwprobe::{Warning, WarningCode};
 use openapi::StoreState;
 use store::{Identity, Lock, LockError, Store, StoreError};
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,7 +19,7 @@ use crate::current_networks::Current;
 use crate::device_plugin::{self, PluginParts, Pools};
 use crate::health::Health;
 use crate::history::History;
-use crate::inventory::cache::{Cache, CacheError, CacheParts};
+use crate::inventory::cache::{Cache, CacheError, CacheHandle, CacheParts};
 use crate::inventory::events::EventLog;
 use crate::inventory::published::Newest;
 use crate::memory::Memory;
@@ -107,7 +108,7 @@ pub fn run(config: Config) -> Result<(), AgentError> {
     let attaching =
         Attaching::start(&config, store.clone(), &newest.subscribe(), &networks, history, functions.clone());
     if let Some(wanted) = settings.rdma_mode.filter(|_| config.machine == Machine::Live) {
-        set_rdma_mode(&functions.roots, wanted);
+        set_rdma_mode(&functions.roots, wanted, &cache.handle);
     }
     // After what attaching repairs: a VF that a crash left half given is no drift.
     let pfs = (config.machine == Machine::Live)
@@ -240,14 +241,18 @@ fn standalone(
         .ok()
 }
 
-/// Makes the mode of RDMA devices what is wanted, as far as the kernel does it now; the agent goes on without.
-fn set_rdma_mode(roots: &sriov::Roots, wanted: sriov::rdma::RdmaMode) {
+/// Makes the mode of RDMA devices what is wanted, as far as the kernel does it now; the agent goes on without, and warns.
+fn set_rdma_mode(roots: &sriov::Roots, wanted: sriov::rdma::RdmaMode, cache: &CacheHandle) {
     match sriov::rdma::make_mode(roots, wanted) {
         Ok(true) => tracing::info!(mode = %wanted, "the mode of RDMA devices was set"),
         Ok(false) => {}
         Err(error) => {
             let error = sriov::SriovError::from(error).sentence();
             tracing::warn!(error, "the mode of RDMA devices is another");
+            let message = format!("`rdmaMode: {wanted}` was not set: {error}");
+            let fix = "do what it says, or take `rdmaMode` out of agent.yaml; it is tried at the agent's next start";
+            let warning = Warning::new(WarningCode::RdmaModeOther, None, message, fix);
+            cache.raise_warning(warning, "rdmaMode");
         }
     }
 }

@@ -60,6 +60,8 @@ pub enum WarningCode {
     RestPortBusy,
     /// Another device plugin serves a resource that we were to serve; looked at again.
     ResourceTaken,
+    /// RDMA devices are in another mode than the configuration wants.
+    RdmaModeOther,
 }
 
 impl WarningCode {
@@ -79,6 +81,7 @@ impl WarningCode {
             Self::UplinkUnknown => "uplinkUnknown",
             Self::RestPortBusy => "restPortBusy",
             Self::ResourceTaken => "resourceTaken",
+            Self::RdmaModeOther => "rdmaModeOther",
         }
     }
 }

@@ -102,3 +102,23 @@ fn what_of_a_policy_does_nothing_here_and_what_is_wrong_is_told() {
         assert!(planned.contains(line), "{planned}");
     }
 }
+
+#[test]
+fn an_rdma_mode_that_cannot_be_set_is_a_warning_and_the_agent_goes_on() {
+    let lab = Lab::new();
+    lab.configure("rdmaMode: exclusive");
+    // No namespace but the first one may set the mode, and a kernel without RDMA has none.
+    let agent = lab.agent();
+
+    let find = |path: &str| {
+        let all = agent.get(path).json()["warnings"].as_array().unwrap().clone();
+        all.into_iter().find(|one| one["code"] == "rdmaModeOther")
+    };
+    let told = wait_for("the warning", || find("/v1/warnings"));
+
+    let message = told["message"].as_str().unwrap();
+    assert!(message.starts_with("`rdmaMode: exclusive` was not set: ") && message.len() > 40, "{told}");
+    let ready = find("/readyz").expect("the readiness has it, too");
+    assert_eq!((&ready, &agent.get("/readyz").json()["ready"]), (&told, &json!(true)));
+    assert!(agent.get("/metrics").text().contains("multi_nic_warnings{code=\"rdmaModeOther\"} 1"));
+}
