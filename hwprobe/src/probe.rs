@@ -8,8 +8,8 @@ use crate::scan;
 use crate::settings::{ProbeSettings, RememberedProtection};
 use crate::snapshot::{Snapshot, SnapshotError};
 use crate::source::{
-    CachedFiles, CachedKernel, CapturedKernel, Files, Kernel, LiveKernel, RecordingFiles, RecordingKernel,
-    RootedFiles,
+    CachedFiles, CachedKernel, CapturedKernel, Files, Forgotten, Kernel, LiveKernel, RecordingFiles,
+    RecordingKernel, RootedFiles,
 };
 use crate::watch::Change;
 
@@ -109,9 +109,11 @@ impl Probe {
             Change::Listeners { .. } | Change::Address { .. } | Change::Namespace | Change::Mounts => {}
             Change::DefaultRoute => kernel.forget_routes(),
             Change::Device { path, .. } => {
-                files.forget_device(path);
-                // A PF's driver may answer anew for each of its netdevs.
-                kernel.forget_ethtool();
+                // A PF's driver may answer anew for each of its netdevs; the netdev of a VF that is bound anew is a new
+                // one, and what changes of one that stays is told of the link.
+                if files.forget_device(path) == Forgotten::All {
+                    kernel.forget_ethtool();
+                }
                 kernel.forget_devlink();
             }
             Change::Devlink => kernel.forget_devlink(),

@@ -14,7 +14,7 @@ use netlink::route::{Address, Link, Route, RouteHop};
 use super::files::Files;
 use super::kernel::{Answer, DevlinkAnswers, ForeignNamespace, Kernel, Origin, VfioHolder};
 use super::shares::locked;
-use crate::model::Failure;
+use crate::model::{Failure, PciAddress};
 
 /// Answers by path.
 type Kept<T> = Mutex<BTreeMap<String, T>>;
@@ -49,13 +49,49 @@ impl<F: Files> CachedFiles<F> {
     }
 
     /// Forgets what was read below a device's folder, and which devices there are: one came, went or was
-    /// bound anew.
-    pub(crate) fn forget_device(&self, folder: &str) {
+    /// bound anew. Of a VF that was known, nothing is forgotten about others but its PF: a machine may have a thousand.
+    pub(crate) fn forget_device(&self, folder: &str) -> Forgotten {
         self.forget_netdevs();
-        locked(&self.read).retain(|path, _| !path.starts_with(folder));
-        locked(&self.links).clear();
-        locked(&self.lists).clear();
-        locked(&self.inodes).clear();
+        let Some((vf, pf)) = self.vf_of(folder) else {
+            locked(&self.read).retain(|path, _| !path.starts_with(folder));
+            locked(&self.links).clear();
+            locked(&self.lists).clear();
+            locked(&self.inodes).clear();
+            return Forgotten::All;
+        };
+        let address = vf.rsplit('/').next().unwrap_or(vf);
+        let of_bus = format!("sys/bus/pci/devices/{address}");
+        let virtfn = format!("{pf}/virtfn");
+        // Which functions there are is on the bus; what else is outside the devices is little.
+        let elsewhere =
+            |path: &str| !path.starts_with("sys/devices/") && !path.starts_with("sys/bus/pci/devices/");
+        forget_below(&self.read, vf);
+        forget_below(&self.links, vf);
+        forget_below(&self.lists, vf);
+        forget_below(&self.inodes, vf);
+        locked(&self.links)
+            .retain(|path, _| !elsewhere(path) && *path != of_bus && !path.starts_with(&virtfn));
+        locked(&self.lists).retain(|path, _| !elsewhere(path) && *path != pf);
+        locked(&self.inodes).retain(|path, _| !elsewhere(path));
+        Forgotten::OneVf
+    }
+
+    /// The known VF that a folder is, or is below, and the folder of its PF: the PF's link to it was read before.
+    fn vf_of<'a>(&self, folder: &'a str) -> Option<(&'a str, String)> {
+        let links = locked(&self.links);
+        let above = std::iter::successors(Some(folder), |folder| Some(folder.rsplit_once('/')?.0));
+        above.take_while(|folder| *folder != "sys/devices").find_map(|vf| {
+            let (around, address) = vf.rsplit_once('/')?;
+            address.parse::<PciAddress>().ok()?;
+            // PF and VFs are side by side in the tree.
+            let beside = format!("{around}/");
+            let mut links = links.range(beside.clone()..).take_while(|(path, _)| path.starts_with(&beside));
+            links.find_map(|(path, target)| {
+                let (pf, _) = path.split_once("/virtfn")?;
+                let target = target.as_ref().ok()?.as_ref()?;
+                (target.rsplit('/').next() == Some(address)).then(|| (vf, pf.to_owned()))
+            })
+        })
     }
 
     /// Forgets what was read of netdevs by name: names move from one to another.
@@ -65,6 +101,31 @@ impl<F: Files> CachedFiles<F> {
             locked(&self.links).retain(|kept, _| !kept.starts_with(path));
             locked(&self.lists).retain(|kept, _| !kept.starts_with(path));
         }
+    }
+}
+
+/// How much was forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Forgotten {
+    /// A VF, and which VFs its PF has.
+    OneVf,
+    /// Which devices there are, and how they hang together.
+    All,
+}
+
+/// Forgets what was read of a folder and below it.
+fn forget_below<T>(cache: &Kept<T>, folder: &str) {
+    let mut cache = locked(cache);
+    let below = format!("{folder}/");
+    let gone: Vec<String> = cache
+        .range(below.clone()..)
+        .map(|(path, _)| path)
+        .take_while(|path| path.starts_with(&below))
+        .cloned()
+        .collect();
+    cache.remove(folder);
+    for path in gone {
+        cache.remove(&path);
     }
 }
 
@@ -222,5 +283,104 @@ impl<K: Kernel> Kernel for CachedKernel<K> {
 
     fn vfio_holders(&self, nodes: &[String]) -> Answer<Vec<VfioHolder>> {
         self.inner.vfio_holders(nodes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    use super::{CachedFiles, Files, Forgotten};
+    use crate::source::RootedFiles;
+
+    const SLOT: &str = "sys/devices/pci0000:00/0000:00:01.0";
+
+    /// Replaces a link.
+    fn link(root: &Path, path: &str, target: &str) {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let _ = fs::remove_file(&path);
+        symlink(target, path).unwrap();
+    }
+
+    fn write(root: &Path, path: &str, text: &str) {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// A PF with VFs 0 and 1, each with a driver and a file.
+    fn machine(root: &Path) {
+        for (index, vf) in ["0000:01:10.0", "0000:01:10.1"].into_iter().enumerate() {
+            link(root, &format!("{SLOT}/0000:01:00.0/virtfn{index}"), &format!("../{vf}"));
+            link(root, &format!("{SLOT}/{vf}/driver"), "../../../../bus/pci/drivers/old");
+            link(
+                root,
+                &format!("sys/bus/pci/devices/{vf}"),
+                &format!("../../../devices/pci0000:00/0000:00:01.0/{vf}"),
+            );
+            write(root, &format!("{SLOT}/{vf}/uevent"), "old");
+        }
+    }
+
+    /// Driver and file of both VFs, and how many VFs and functions there are.
+    fn seen(files: &dyn Files) -> [String; 6] {
+        let of = |vf: &str| {
+            let driver = files.link_name(&format!("{SLOT}/{vf}/driver")).unwrap().unwrap_or_default();
+            [driver, files.text(&format!("{SLOT}/{vf}/uevent")).unwrap().unwrap_or_default()]
+        };
+        for index in 0..3 {
+            files.link_name(&format!("{SLOT}/0000:01:00.0/virtfn{index}")).unwrap();
+        }
+        let count = |folder: &str| files.list(folder).unwrap().len().to_string();
+        let counts = [count(&format!("{SLOT}/0000:01:00.0")), count("sys/bus/pci/devices")];
+        [of("0000:01:10.0"), of("0000:01:10.1"), counts].concat().try_into().unwrap()
+    }
+
+    /// Everything becomes something else.
+    fn change(root: &Path) {
+        for vf in ["0000:01:10.0", "0000:01:10.1"] {
+            link(root, &format!("{SLOT}/{vf}/driver"), "../../../../bus/pci/drivers/new");
+            write(root, &format!("{SLOT}/{vf}/uevent"), "new");
+        }
+        link(root, &format!("{SLOT}/0000:01:00.0/virtfn2"), "../0000:01:10.2");
+        link(
+            root,
+            "sys/bus/pci/devices/0000:01:10.2",
+            "../../../devices/pci0000:00/0000:00:01.0/0000:01:10.2",
+        );
+    }
+
+    #[test]
+    fn a_change_of_a_vf_makes_only_that_vf_and_the_list_of_vfs_be_read_again() {
+        for changed in ["0000:01:10.0", "0000:01:10.0/net/eth5"] {
+            let folder = tempfile::tempdir().unwrap();
+            machine(folder.path());
+            let files = CachedFiles::new(RootedFiles::captured(folder.path()).unwrap());
+            assert_eq!(seen(&files), ["old", "old", "old", "old", "2", "2"]);
+            change(folder.path());
+            assert_eq!(seen(&files), ["old", "old", "old", "old", "2", "2"]);
+
+            assert_eq!(files.forget_device(&format!("{SLOT}/{changed}")), Forgotten::OneVf);
+
+            assert_eq!(seen(&files), ["new", "new", "old", "old", "3", "3"], "{changed}");
+        }
+    }
+
+    #[test]
+    fn a_change_of_a_pf_or_of_somebody_new_makes_all_links_and_lists_be_read_again() {
+        for changed in ["0000:01:00.0", "0000:01:10.2"] {
+            let folder = tempfile::tempdir().unwrap();
+            machine(folder.path());
+            let files = CachedFiles::new(RootedFiles::captured(folder.path()).unwrap());
+            seen(&files);
+            change(folder.path());
+
+            assert_eq!(files.forget_device(&format!("{SLOT}/{changed}")), Forgotten::All);
+
+            assert_eq!(seen(&files), ["new", "old", "new", "old", "3", "3"], "{changed}");
+        }
     }
 }

@@ -10,7 +10,7 @@ mod namespaces;
 mod recording;
 mod shares;
 
-pub(crate) use cached::{CachedFiles, CachedKernel};
+pub(crate) use cached::{CachedFiles, CachedKernel, Forgotten};
 pub(crate) use captured::{CapturedKernel, INVENTED_INDEX};
 pub(crate) use files::{Files, RootedFiles, shown, value};
 pub use kernel::{
