@@ -237,11 +237,18 @@ async fn write_routes(
     node: &str,
     routes: &[RouteReport],
 ) -> Result<HostInterface, kube::Error> {
+    let manager = format!("{MANAGER}-status");
+    if routes.is_empty() {
+        // An applied list that becomes empty is null to a server of 1.20, which then refuses it.
+        let nothing = serde_json::json!({"status": {"routes": null}});
+        let parameters = PatchParams { field_manager: Some(manager), ..PatchParams::default() };
+        return objects.patch_status(node, &parameters, &Patch::Merge(&nothing)).await;
+    }
     let object = serde_json::json!({
         "apiVersion": HostInterface::api_version(&()), "kind": HostInterface::kind(&()),
         "metadata": {"name": node}, "status": {"routes": routes},
     });
-    let parameters = PatchParams::apply(&format!("{MANAGER}-status")).force();
+    let parameters = PatchParams::apply(&manager).force();
     objects.patch_status(node, &parameters, &Patch::Apply(&object)).await
 }
 

@@ -153,5 +153,9 @@ fn pods_start_and_stop_while_the_server_is_away_also_after_a_cold_start() {
     cluster.must(&["delete", "mnn", "red"], "");
     cluster.must(&["delete", "cidr", "red", "red-slice-1"], "");
     wait_for("the end of the routes", || machine.routes().is_empty().then_some(()));
+    wait_for("the end of their report", || {
+        let object = cluster.get("hostinterface", NODE)?;
+        object["status"]["routes"].is_null().then_some(())
+    });
     assert!(machine.call(Command::Add, "c", &pod).is_err(), "{}", agent.log());
 }
