@@ -20,8 +20,10 @@ use crate::write::{Finalized, Write, WriteKey};
 pub(crate) use functions::Functions;
 pub use hosts::presences;
 
-/// The predecessor's finalizers end so.
-const FORMER_FINALIZER: &str = ".multinic.fms.io";
+/// Whether a finalizer is one of the predecessor's, which nobody takes off any more.
+pub(crate) fn is_former_finalizer(name: &str) -> bool {
+    name.starts_with("finalizers.") && name.ends_with(".multinic.fms.io")
+}
 
 /// What went wrong with changes of this network, by object.
 pub type Failures = BTreeMap<WriteKey, String>;
@@ -189,7 +191,8 @@ fn delete_blocks(index: &Index, name: &str, network_gone: bool) -> Option<Write>
     if blocks.meta.deleting {
         return unfinalize(index, Finalized::Blocks, name);
     }
-    Some(Write::DeleteBlocks { name: name.to_owned(), uid: blocks.meta.uid.clone(), network_gone })
+    let network = blocks.spec.config.name.clone();
+    Some(Write::DeleteBlocks { name: name.to_owned(), uid: blocks.meta.uid.clone(), network, network_gone })
 }
 
 /// Takes the predecessor's finalizers off an object that is being deleted.
@@ -200,11 +203,10 @@ fn unfinalize(index: &Index, kind: Finalized, name: &str) -> Option<Write> {
         Finalized::Blocks => (&index.blocks.get(&key)?.meta, index.blocks.version(&key)),
         Finalized::Host => (&index.hosts.get(&key)?.meta, index.hosts.version(&key)),
     };
-    let former = |one: &&String| one.starts_with("finalizers.") && one.ends_with(FORMER_FINALIZER);
-    if !meta.deleting || !meta.finalizers.iter().any(|one| former(&one)) {
+    if !meta.deleting || !meta.finalizers.iter().any(|one| is_former_finalizer(one)) {
         return None;
     }
-    let keep = meta.finalizers.iter().filter(|one| !former(one)).cloned().collect();
+    let keep = meta.finalizers.iter().filter(|one| !is_former_finalizer(one)).cloned().collect();
     Some(Write::Finalizers {
         kind,
         name: name.to_owned(),

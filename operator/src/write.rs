@@ -55,16 +55,18 @@ pub enum Write {
         spec: Box<CidrSpec>,
     },
     /// Deletes a CIDR object, if it is still the same. With `network_gone` only if the kind of networks is still there
-    /// (TRAPS O4).
+    /// (TRAPS O4), and the network's IPPools with it.
     DeleteBlocks {
         /// Its name.
         name: String,
         /// Which.
         uid: String,
+        /// Its network.
+        network: String,
         /// Its network is gone.
         network_gone: bool,
     },
-    /// Deletes a HostInterface whose Node is gone, if it is still the same.
+    /// Deletes a HostInterface whose Node is gone, if it is still the same, and the node's IPPools.
     DeleteHost {
         /// Its name.
         name: String,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::api::{
-    Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions,
+    Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions,
 };
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use serde_json::{Value, json};
@@ -18,6 +18,7 @@ use crate::blocks::number;
 use crate::index::{News, Told};
 use crate::lease::Hold;
 use crate::metrics::{Metrics, Verb};
+use crate::network::is_former_finalizer;
 use crate::seen::Key;
 use crate::watch::{self, MIRRORED_FROM, SRIOV_GROUP, attachment_resource, resource, seen};
 use crate::write::{FIELD_MANAGER, Finalized, Mirrored, NETWORK_LABEL, SLICE_LABEL, SriovKind, Write};
@@ -143,15 +144,19 @@ impl Writer {
                 let made = self.all(&cidr()).patch(name, &apply(true), &Patch::Apply(&object)).await?;
                 Ok(seen(&made, watch::blocks).ok().map(|one| News::Blocks(Told::Changed(one))))
             }
-            Write::DeleteBlocks { name, uid, network_gone } => {
+            Write::DeleteBlocks { name, uid, network: owner, network_gone } => {
                 if *network_gone && !self.is_known(&network()).await? {
                     return Ok(None);
                 }
                 let gone = delete(&self.all(&cidr()), name, uid).await?;
+                if *network_gone {
+                    self.clear_pools(&format!("netname={owner}")).await?;
+                }
                 Ok(gone.then(|| News::Blocks(Told::Gone(Key::cluster(name), uid.clone()))))
             }
             Write::DeleteHost { name, uid } => {
                 let gone = delete(&self.all(&host()), name, uid).await?;
+                self.clear_pools(&format!("hostname={name}")).await?;
                 Ok(gone.then(|| News::Host(Told::Gone(Key::cluster(name), uid.clone()))))
             }
             Write::Finalizers { kind, name, version, keep } => {
@@ -259,6 +264,21 @@ impl Writer {
                 seen(&made, watch::settings).ok().map(|one| News::Settings(Told::Changed(one)))
             }
         })
+    }
+
+    /// Deletes the IPPools with a label: agents only fill theirs.
+    async fn clear_pools(&self, selector: &str) -> Result<(), kube::Error> {
+        let api = self.all(&resource(crds::GROUP, "v1", "IPPool", "ippools"));
+        let pools = api.list_metadata(&ListParams::default().labels(selector)).await?;
+        for pool in pools {
+            let (Some(name), Some(uid)) = (pool.metadata.name, pool.metadata.uid) else { continue };
+            if pool.metadata.finalizers.is_some_and(|all| all.iter().any(|one| is_former_finalizer(one))) {
+                let change = json!({"metadata": {"finalizers": Value::Null}});
+                api.patch_metadata(&name, &merge(), &Patch::Merge(&change)).await?;
+            }
+            delete(&api, &name, &uid).await?;
+        }
+        Ok(())
     }
 
     /// Publishes Events; one that is lost is no loss.

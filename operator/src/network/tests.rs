@@ -320,7 +320,12 @@ fn a_network_that_is_gone_leaves_its_blocks_to_be_deleted_if_its_kind_is_there()
 
     let plan = cluster.plan();
 
-    let gone = Write::DeleteBlocks { name: "net".into(), uid: "uid-net".into(), network_gone: true };
+    let gone = Write::DeleteBlocks {
+        name: "net".into(),
+        uid: "uid-net".into(),
+        network: "net".into(),
+        network_gone: true,
+    };
     assert_eq!((plan.writes, plan.status), (vec![gone], None));
 }
 

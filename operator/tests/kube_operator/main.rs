@@ -16,5 +16,6 @@ mod functions;
 mod leading;
 mod networks;
 mod quiet;
+mod speed;
 mod trouble;
 mod walkthrough;

@@ -143,17 +143,28 @@ fn a_deleted_network_takes_everything_with_it_also_with_the_predecessors_finaliz
     let operator = cluster.operator("a");
     cluster.network("net", &["default"]);
     cluster.until("it is there", || cluster.config("net", "default").and(cluster.get("cidr", "net", "")));
-    for (kind, finalizer) in [("mnn", "multinicnetwork"), ("cidr", "cidr")] {
+    cluster.apply(&json!({
+        "apiVersion": "multinic.fms.io/v1", "kind": "IPPool",
+        "metadata": {"name": "net-192.168.0.0-24", "labels": {"hostname": "h1", "netname": "net"}},
+        "spec": {"podCIDR": "192.168.0.0/24", "vlanCIDR": "192.168.0.0/18", "netAttachDef": "net", "hostName": "h1",
+                 "interfaceName": "eth1", "excludes": [], "allocations": []},
+    }));
+    let finalized = [
+        ("mnn", "net", "multinicnetwork"),
+        ("cidr", "net", "cidr"),
+        ("ippool", "net-192.168.0.0-24", "ippool"),
+    ];
+    for (kind, name, finalizer) in finalized {
         let finalizers =
             format!(r#"{{"metadata":{{"finalizers":["finalizers.{finalizer}.multinic.fms.io"]}}}}"#);
-        cluster.must(&["patch", kind, "net", "--type=merge", "-p", &finalizers], "");
+        cluster.must(&["patch", kind, name, "--type=merge", "-p", &finalizers], "");
     }
 
     cluster.must(&["delete", "mnn", "net", "--timeout=60s"], "");
 
     cluster.until("everything is gone", || {
         let left = cluster.get("cidr", "net", "").or(cluster.get("net-attach-def", "net", "default"));
-        left.is_none().then_some(())
+        left.or(cluster.get("ippool", "net-192.168.0.0-24", "")).is_none().then_some(())
     });
     // What is deleted while no operator runs is noticed by the next one.
     cluster.network("net", &["default"]);
