@@ -18,7 +18,7 @@ mod problem;
 
 pub use arguments::{Manager, SriovArguments};
 pub use group::{GROUP_LABEL, Grouping};
-pub use objects::mellanox_annotation;
+pub use objects::{mellanox_annotation, network_says, policy_says};
 pub use overlap::Scope;
 pub use pf::{Host, Pf};
 pub use plan::{Existing, Plan, Policies, World, plan};

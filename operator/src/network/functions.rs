@@ -139,7 +139,7 @@ fn objects(index: &Index, network: &str, plan: &Plan) -> Vec<Write> {
             let key = Key::within(&index.sriov_settings.namespace, name);
             let existing = index.sriov.policies.get(&key);
             if existing.is_none_or(|existing| {
-                existing.spec != *spec || !existing.meta.labels.contains_key(NETWORK_LABEL)
+                !sriov::policy_says(&existing.spec, spec) || !existing.meta.labels.contains_key(NETWORK_LABEL)
             }) {
                 writes.push(object(SriovKind::Policy, key, network, spec));
             }
@@ -151,7 +151,7 @@ fn objects(index: &Index, network: &str, plan: &Plan) -> Vec<Write> {
         let key = Key::within(&index.sriov_settings.namespace, name);
         let existing = index.sriov.networks.get(&key);
         if existing.is_none_or(|existing| {
-            existing.spec != *spec || !existing.meta.labels.contains_key(NETWORK_LABEL)
+            !sriov::network_says(&existing.spec, spec) || !existing.meta.labels.contains_key(NETWORK_LABEL)
         }) {
             writes.push(object(SriovKind::Network, key, network, spec));
         }

@@ -14,6 +14,9 @@ use crate::attachment::GENERATED_LABEL;
 /// Group and version of the SR-IOV operator's kinds.
 const API_VERSION: &str = "sriovnetwork.openshift.io/v1";
 
+/// Fields of a SriovNetwork that we set beside those that have a type.
+const SET: [&str; 3] = ["spoofChk", "trust", "linkState"];
+
 /// Name of the SriovNetwork of a network.
 pub(super) fn network_name(network: &str) -> String {
     format!("{network}-net")
@@ -89,6 +92,48 @@ pub(super) fn object(kind: &str, namespace: &str, name: &str, spec: &impl serde:
     })
 }
 
+/// Whether a policy of the cluster says what is wanted. What the server fills in (`deviceType`), and what others have added
+/// that we never set, is no difference: else the object would be written for ever.
+pub fn policy_says(existing: &SriovClusterPolicySpec, wanted: &SriovClusterPolicySpec) -> bool {
+    let own = |spec: &SriovClusterPolicySpec| {
+        let nics = &spec.nic_selector;
+        let nic_selector = SriovClusterNics {
+            vendor: nics.vendor.clone(),
+            device_id: nics.device_id.clone(),
+            pf_names: nics.pf_names.clone(),
+            root_devices: nics.root_devices.clone(),
+            ..SriovClusterNics::default()
+        };
+        SriovClusterPolicySpec {
+            resource_name: spec.resource_name.clone(),
+            node_selector: spec.node_selector.clone(),
+            nic_selector,
+            num_vfs: spec.num_vfs,
+            priority: spec.priority,
+            mtu: spec.mtu,
+            device_type: if spec.device_type == "netdevice" {
+                String::new()
+            } else {
+                spec.device_type.clone()
+            },
+            is_rdma: spec.is_rdma,
+            need_vhost_net: spec.need_vhost_net,
+            ..SriovClusterPolicySpec::default()
+        }
+    };
+    own(existing) == own(wanted)
+}
+
+/// The same of a SriovNetwork (`logLevel`).
+pub fn network_says(existing: &SriovNetworkSpec, wanted: &SriovNetworkSpec) -> bool {
+    let own = |spec: &SriovNetworkSpec| {
+        let mut own = spec.clone();
+        own.other.retain(|key, _| SET.contains(&key.as_str()));
+        own
+    };
+    own(existing) == own(wanted)
+}
+
 /// The annotation of an attachment definition of plugin `mellanox`: every resource that NVIDIA's network operator gives
 /// out, comma-joined, each once (CONTRACTS §3.3; the predecessor looked at the first policy alone).
 ///
@@ -122,6 +167,42 @@ pub fn mellanox_annotation(policies: &[NicClusterPolicySpec]) -> Result<String, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_server_and_others_fill_in_is_no_difference_and_what_we_set_is_one() {
+        let spec = |more: Value| {
+            let mut spec = json!({"resourceName": "a", "nodeSelector": {"b": "c"}, "numVfs": 4, "priority": 99,
+                                  "nicSelector": {"rootDevices": ["0000:3b:00.0"], "vendor": "15b3"}});
+            spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            serde_json::from_value::<SriovClusterPolicySpec>(spec).unwrap()
+        };
+        let wanted = spec(json!({}));
+        for same in [
+            json!({"deviceType": "netdevice"}),
+            json!({"linkType": "eth", "excludeTopology": true, "bridge": {}}),
+        ] {
+            assert!(policy_says(&spec(same.clone()), &wanted), "{same}");
+        }
+        for other in [
+            json!({"deviceType": "vfio-pci"}),
+            json!({"mtu": 9000}),
+            json!({"isRdma": true}),
+            json!({"priority": 7}),
+            json!({"numVfs": 5}),
+            json!({"nodeSelector": {}}),
+            json!({"nicSelector": {"rootDevices": ["0000:3b:00.0"]}}),
+            json!({"needVhostNet": true}),
+        ] {
+            assert!(!policy_says(&spec(other.clone()), &wanted), "{other}");
+        }
+        let network = |spec: Value| serde_json::from_value::<SriovNetworkSpec>(spec).unwrap();
+        let wanted = network(json!({"resourceName": "a", "vlan": 7}));
+        let filled = network(json!({"resourceName": "a", "vlan": 7, "logLevel": "info", "metaPlugins": "x"}));
+        assert!(network_says(&filled, &wanted));
+        for other in [json!({"resourceName": "a"}), json!({"resourceName": "a", "vlan": 7, "trust": "on"})] {
+            assert!(!network_says(&network(other.clone()), &wanted), "{other}");
+        }
+    }
 
     #[test]
     fn the_annotation_of_mellanox_is_what_the_contract_says() {

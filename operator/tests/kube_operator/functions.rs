@@ -1,8 +1,10 @@
 //! SR-IOV: with its operator's kinds, whose schema is the real one, and without.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, sample};
+use crate::cluster::{Cluster, Request, sample};
 
 const NAMESPACE: &str = "openshift-sriov-network-operator";
 
@@ -67,6 +69,50 @@ fn policies_and_networks_are_made_for_the_sriov_operator_and_go_with_the_network
         let left = cluster.get("sriovnetworknodepolicy", "net-c", NAMESPACE);
         left.or(cluster.get("sriovnetwork", "net-c-net", NAMESPACE)).is_none().then_some(())
     });
+}
+
+#[test]
+#[ignore = "needs an API server"]
+fn what_the_server_fills_in_is_not_written_over_and_policies_of_others_are_named() {
+    let cluster = Cluster::new();
+    cluster.sriov_operator(true);
+    host(&cluster, "h1", 1);
+    let labels = ["feature.node.kubernetes.io/network-sriov.capable=true", "kubernetes.io/hostname=h1"];
+    cluster.must(&[&["label", "node", "h1", "--overwrite"][..], &labels].concat(), "");
+    let first = cluster.operator("first");
+    cluster.apply(&network());
+    let policy = cluster.until("the policy", || cluster.get("sriovnetworknodepolicy", "net-c", NAMESPACE));
+    // `deviceType` is the server's, as the `logLevel` of the network.
+    assert_eq!(
+        policy["spec"],
+        json!({"resourceName": "netc", "nodeSelector": {"feature.node.kubernetes.io/network-sriov.capable": "true"},
+               "nicSelector": {"vendor": "15b3", "deviceID": "101d", "rootDevices": ["0000:1a:00.0"]},
+               "numVfs": 2, "priority": 99, "isRdma": true, "deviceType": "netdevice"})
+    );
+    let of = cluster.until("the network", || cluster.get("sriovnetwork", "net-c-net", NAMESPACE));
+    assert_eq!(of["spec"]["logLevel"], "info");
+    cluster.until_reason("net-c", "SriovReady", "AsWanted");
+    std::thread::sleep(Duration::from_secs(2));
+    first.stop();
+
+    let before = cluster.asked().len();
+    let _second = cluster.operator("second");
+    std::thread::sleep(Duration::from_secs(5));
+    let asked: Vec<Request> = cluster.asked().split_off(before);
+    assert!(asked.iter().any(|one| one.resource == "leases"), "it never led: {asked:?}");
+    let writes: Vec<&Request> = asked.iter().filter(|one| one.is_write()).collect();
+    assert!(writes.is_empty(), "{writes:#?}");
+
+    cluster.apply(&json!({
+        "apiVersion": "sriovnetwork.openshift.io/v1", "kind": "SriovNetworkNodePolicy",
+        "metadata": {"name": "rails", "namespace": NAMESPACE},
+        "spec": {"resourceName": "rails", "nodeSelector": {"kubernetes.io/hostname": "h1"}, "numVfs": 8,
+                 "nicSelector": {"pfNames": ["eth1#1-3"]}},
+    }));
+    let told = cluster.until_reason("net-c", "SriovReady", "SriovPolicyOverlap");
+    let message = told["message"].as_str().unwrap();
+    assert!(message.contains("policy rails has VFs 1-3 of PF eth1 (0000:1a:00.0) on node h1"), "{message}");
+    assert!(cluster.get("sriovnetworknodepolicy", "net-c", NAMESPACE).is_some(), "what there is stays");
 }
 
 #[test]
