@@ -19,6 +19,9 @@ pub(crate) struct Arguments {
     /// Write nothing; fail when a file is not what it should be.
     #[arg(long)]
     check: bool,
+    /// Only these, as some build half the workspace; none: all.
+    #[arg(value_parser = NAMES)]
+    only: Vec<String>,
 }
 
 /// One file as it should be.
@@ -39,15 +42,24 @@ const GENERATORS: [Generator; 5] = [
     public_api::generate,
 ];
 
+/// Their names, in that order.
+const NAMES: [&str; 5] = ["pci-names", "kubelet-api", "openapi", "definitions", "public-api"];
+
+/// The generators of these names; of none, all.
+fn chosen(only: &[String]) -> impl Iterator<Item = &'static Generator> {
+    let named = NAMES.iter().zip(&GENERATORS);
+    named.filter(move |(name, _)| only.is_empty() || only.iter().any(|one| one == *name)).map(|(_, one)| one)
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let workspace = Workspace::load()?;
     if arguments.check {
-        let outdated = outdated(&workspace);
+        let outdated = findings(&workspace, chosen(&arguments.only));
         outdated.iter().for_each(|finding| output::failure(finding));
         return Ok(if outdated.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     let mut failed = false;
-    for generate in GENERATORS {
+    for generate in chosen(&arguments.only) {
         match generate(&workspace) {
             Ok(files) => write(&workspace, &files)?,
             Err(error) => {
@@ -71,7 +83,11 @@ fn write(workspace: &Workspace, files: &[Generated]) -> Result<()> {
 /// One line for each generated file that is missing or not what it should be, and for each that
 /// cannot be made.
 pub(crate) fn outdated(workspace: &Workspace) -> Vec<String> {
-    let findings = GENERATORS.iter().flat_map(|generate| match generate(workspace) {
+    findings(workspace, GENERATORS.iter())
+}
+
+fn findings<'a>(workspace: &Workspace, generators: impl Iterator<Item = &'a Generator>) -> Vec<String> {
+    let findings = generators.flat_map(|generate| match generate(workspace) {
         Ok(files) => {
             let outdated = files.into_iter().filter(|file| differs(workspace, file));
             outdated
@@ -85,4 +101,20 @@ pub(crate) fn outdated(workspace: &Workspace) -> Vec<String> {
 
 fn differs(workspace: &Workspace, file: &Generated) -> bool {
     std::fs::read(workspace.root.join(&file.path)).ok().as_deref() != Some(file.content.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{GENERATORS, chosen};
+
+    #[test]
+    fn names_choose_generators_and_no_name_means_all() {
+        let only =
+            |names: &[&str]| chosen(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).count();
+
+        assert_eq!(
+            (only(&[]), only(&["public-api"]), only(&["openapi", "definitions"])),
+            (GENERATORS.len(), 1, 2)
+        );
+    }
 }
