@@ -12,6 +12,14 @@ const SHOWN: &str = "
     const bar = document.querySelector('.vf-cells');
     return [...bar.querySelectorAll('button')].map((cell) => [cell.textContent, cell.classList[1], cell.getAttribute('aria-label'), cell.title]);";
 
+/// An element that the page does not draw anew.
+const PLACE: &str = "(document.getElementById('place') ?? (() => {
+    const place = document.createElement('div');
+    place.id = 'place';
+    document.getElementById('nics').prepend(place);
+    return place;
+})())";
+
 /// Evaluates an expression over the page's module of cells.
 fn with_module(browser: &Browser, expression: &str) -> Value {
     browser.run(&format!("return import('{PAGE}page/vf_cells.js').then((module) => {expression})"))
@@ -91,7 +99,7 @@ fn every_state_has_a_letter_and_a_reason_of_its_own() {
     let nic = json!({"sriov": {"vfs": vfs}});
     for state in ["inPlace", "applying"] {
         let draw = format!(
-            "{{ document.querySelector('.nic .capacity').replaceChildren(module.drawCells(module.cells({nic}, {}), 'pf0', null)); return true; }}",
+            "{{ {PLACE}.replaceChildren(module.drawCells(module.cells({nic}, {}), 'pf0', null)); return true; }}",
             told(state)
         );
         assert_eq!(with_module(&browser, &draw), true);
@@ -117,7 +125,7 @@ fn a_pf_without_vfs_has_no_cells_and_one_with_128_fits_and_is_one_stop_of_the_ta
         (0..128).map(|index| json!({"index": index, "name": format!("pf0v{index}")})).collect();
     let nic = json!({"sriov": {"vfs": vfs}});
     let place = format!(
-        "{{ window.opened = []; const place = document.querySelector('.nic .capacity');
+        "{{ window.opened = []; const place = {PLACE};
             place.replaceChildren(module.drawCells(module.cells({nic}), 'pf0', (cell) => window.opened.push(cell.index)));
             place.querySelector('button').focus(); return true; }}"
     );
