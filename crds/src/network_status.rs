@@ -21,7 +21,8 @@ pub struct NetworkStatus {
     /// looked.
     #[schemars(extend("enum" = ["", "N/A", "WaitForRoutes", "Unknown", "Success", "Failed"]))]
     pub route_status: String,
-    /// For people: what is the matter; empty: nothing.
+    /// For people: what is the matter; empty or absent: nothing.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// When the status last changed, RFC 3339.
     #[schemars(extend("format" = "date-time"))]

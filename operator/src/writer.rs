@@ -210,8 +210,11 @@ impl Writer {
                 }))
             }
             Write::NodePlan { name, plans } => {
-                let (resource, status) = (host(), json!({"sriovPlan": plans}));
-                let made = say(&self.all(&resource), &resource, (name, None), &status).await?;
+                // Merged, not applied: a server of 1.20 makes null of an applied list of keys that becomes empty, and then
+                // refuses that.
+                let plans = if plans.is_empty() { Value::Null } else { json!(plans) };
+                let change = json!({"status": {"sriovPlan": plans}});
+                let made = self.all(&host()).patch_status(name, &merge(), &Patch::Merge(&change)).await?;
                 Ok(seen(&made, watch::host).ok().map(|one| News::Host(Told::Changed(one))))
             }
             Write::Mirror { kind, name, from, spec, update } => {

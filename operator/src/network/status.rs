@@ -295,7 +295,7 @@ fn ready(findings: &[Finding]) -> Finding {
         (None, Some(one)) => {
             Finding::open(Kind::Ready, one.reason, format!("{}: {}", one.kind.word(), one.message))
         }
-        (None, None) => Finding::fine(Kind::Ready, Reason::AsWanted, ""),
+        (None, None) => Finding::fine(Kind::Ready, Reason::AsWanted, "everything is as it should be"),
     }
 }
 

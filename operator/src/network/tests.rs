@@ -162,7 +162,10 @@ fn a_network_becomes_blocks_and_definitions_and_then_nothing_more_is_written() {
     assert_eq!(cluster.settle(), 1);
 
     let network = cluster.index.networks.get(&Key::cluster("net")).unwrap().clone();
-    assert_eq!(cluster.condition("Ready"), ("True".into(), "AsWanted".into(), String::new()));
+    assert_eq!(
+        cluster.condition("Ready"),
+        ("True".into(), "AsWanted".into(), "everything is as it should be".into())
+    );
     assert_eq!(
         (
             network.status.config_status.as_str(),

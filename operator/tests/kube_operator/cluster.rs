@@ -71,7 +71,6 @@ impl Cluster {
         let mut files: Vec<PathBuf> = std::fs::read_dir(format!("{root}/deploy/crds"))
             .unwrap()
             .map(|entry| entry.unwrap().path())
-            .filter(|path| path.to_string_lossy().ends_with("multinic.fms.io.yaml"))
             .collect();
         files.push(
             concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign/network-attachment-definitions.yaml").into(),
