@@ -1,5 +1,7 @@
 //! The executable `multi-nic-operator`.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 use clap::Parser;

@@ -187,7 +187,9 @@ fn set_apart(
     let _ = std::fs::remove_file(&junit);
     let mut nextest = workspace.cargo();
     nextest.args(["nextest", "run", "--profile", "xtask", "--all-features", "--color", "never"]).args(scope);
-    nextest.args(["--run-ignored", "only", "-E", &format!("kind(test) & binary(/^{prefix}/)")]).envs(ENVIRONMENT);
+    nextest
+        .args(["--run-ignored", "only", "-E", &format!("kind(test) & binary(/^{prefix}/)")])
+        .envs(ENVIRONMENT);
     nextest.envs(variables.iter().map(|(name, value)| (name, value)));
     if !variables.is_empty() {
         nextest.args(["--test-threads", "1"]);
