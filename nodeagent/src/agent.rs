@@ -72,9 +72,16 @@ pub fn run(config: Config) -> Result<(), AgentError> {
     let metrics = Arc::new(Metrics::new());
     let newest = watch::Sender::new(None);
     let settings = &config.settings;
+    let mut probe = settings.probe();
+    if let Some(mode) = &config.cluster {
+        // Without the API server the node is lost to its cluster, whether or not somebody wrote it down (TRAPS H1).
+        probe.api_servers.extend(mode.access.server_addresses());
+        probe.api_servers.sort();
+        probe.api_servers.dedup();
+    }
     let cache = Cache::start(CacheParts {
         machine: config.machine.clone(),
-        settings: settings.probe(),
+        settings: probe,
         reprobe: settings.reprobe_interval.duration(),
         memory,
         log: Arc::clone(&log),

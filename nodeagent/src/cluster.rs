@@ -3,6 +3,7 @@
 //! ```text
 //! Inventory ──host_interface, settling──► publisher ──► HostInterface of this node
 //! MultiNicNetwork, CIDR, DeviceClass ──watching──► known (store) ──plan──► Networks (for attach), routes
+//! status of that object ──watching──► known (store) ──sriov_plans──► policies (for the keeper of PFs)
 //! attachments ──pools──► IPPool
 //! ```
 //! The cluster is never in a pod's way: what is watched is remembered, and pods are served from memory.
@@ -14,8 +15,10 @@ mod known;
 mod plan;
 mod pools;
 mod publisher;
+mod server_address;
 mod settling;
 mod slice;
+mod sriov_plans;
 mod watching;
 
 pub use access::Access;

@@ -1,4 +1,4 @@
-//! The networks as they are now, and the policies for PFs of the same folder: written by who plans them, read by every
+//! The networks as they are now, and the policies for PFs from the same place: written by who plans them, read by every
 //! attach and by who keeps PFs.
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};

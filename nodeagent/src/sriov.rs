@@ -1,10 +1,11 @@
 //! SR-IOV: makes the PFs of this node what policies, or a call of the API, want of them.
 //!
 //! ```text
-//! agent.yaml, files ─► policy ─┐                           ┌─► view (API), events, metrics
-//! POST ─► store ───────────────┼─► wish ─► keeper: look ───┤
-//! inventory, claims ───────────┘           (pure)          └─► one thread a PF: PfControl::apply ─► done ─┐
-//!                                             ▲───────────────────────────────────────────────────────────┘
+//! agent.yaml, files,
+//! plans of the operator ─► policy ─┐                       ┌─► view (API), events, metrics
+//! POST ─► store ───────────────────┼─► wish ─► keeper: look ┤
+//! inventory, claims ───────────────┘           (pure)       └─► one thread a PF: PfControl::apply ─► done ─┐
+//!                                                 ▲────────────────────────────────────────────────────────┘
 //! ```
 //! A PF that nobody wants anything of any more is left as it is: VFs go only when somebody asks for none.
 

@@ -11,7 +11,7 @@ use store::Store;
 
 use super::known::{Kind, Known, Said};
 use super::plan::{self, View};
-use super::watching;
+use super::{sriov_plans, watching};
 use crate::current_networks::Current;
 use crate::inventory::published::Newest;
 use crate::planning::record::Record;
@@ -55,8 +55,28 @@ impl Keeper {
         let published = newest.borrow_and_update().clone();
         // What a pod is given must outlive the process.
         self.known.save(self.parts.store.as_deref(), &self.parts.node);
+        self.want_functions();
         if let Some(published) = published {
             self.plan(&published.inventory);
+        }
+    }
+
+    /// Hands on what is wanted of PFs, whatever NICs are here.
+    fn want_functions(&self) {
+        let networks = &self.parts.networks;
+        let (policies, reports) = sriov_plans::policies(&self.known);
+        let before = networks.reports();
+        for report in reports.iter().filter(|report| !before.contains(report)) {
+            let (network, field) = (report.network.as_deref(), report.field.as_deref());
+            let fix = report.fix.as_deref();
+            tracing::warn!(network, field, fix, "of a plan for PFs: {}", report.message);
+        }
+        if *before != reports {
+            networks.set_reports(reports);
+        }
+        if *networks.policies() != policies {
+            tracing::info!(policies = policies.len(), "what is wanted of PFs changed");
+            networks.set_policies(policies);
         }
     }
 

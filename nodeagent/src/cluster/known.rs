@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use crds::{DeviceClassSpec, NetworkSpec};
+use crds::{DeviceClassSpec, NetworkSpec, Problem, SriovPlan};
 use serde::Serialize;
 use store::{Batch, Store, StoreError, Table, ValueError};
 
@@ -29,16 +29,22 @@ pub(super) enum Kind {
     Network,
     Slice,
     Class,
+    /// What is wanted of this node's PFs, by network: parts of its HostInterface, not objects.
+    Plan,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 3] = [Self::Network, Self::Slice, Self::Class];
+    pub(super) const ALL: [Self; 4] = [Self::Network, Self::Slice, Self::Class, Self::Plan];
+
+    /// What networks are made of.
+    pub(super) const OF_NETWORKS: [Self; 3] = [Self::Network, Self::Slice, Self::Class];
 
     fn prefix(self) -> &'static str {
         match self {
             Self::Network => "network/",
             Self::Slice => "slice/",
             Self::Class => "class/",
+            Self::Plan => "plan/",
         }
     }
 }
@@ -49,6 +55,7 @@ pub(super) enum Object {
     Network(Box<NetworkSpec>),
     Slice(Box<Slice>),
     Class(DeviceClassSpec),
+    Plan(Box<SriovPlan>),
 }
 
 /// What a watch says.
@@ -58,6 +65,8 @@ pub(super) enum Said {
     Listing,
     /// An object is there; its name.
     There(String, Object),
+    /// An object is there and not right: what is known of it stays. Its name, empty when it has none.
+    Wrong(String, Vec<Problem>),
     /// The list is complete.
     Listed,
     /// An object was deleted; its name.
@@ -70,6 +79,10 @@ pub(super) struct Known {
     pub(super) networks: BTreeMap<String, NetworkSpec>,
     pub(super) slices: BTreeMap<String, Slice>,
     pub(super) classes: BTreeMap<String, DeviceClassSpec>,
+    /// What is wanted of this node's PFs, by network.
+    pub(super) plans: BTreeMap<String, SriovPlan>,
+    /// What is wrong with the newest plans, by network.
+    pub(super) wrong_plans: BTreeMap<String, Vec<Problem>>,
     /// Names of a list that has begun.
     listing: BTreeMap<Kind, BTreeSet<String>>,
     /// Kinds that have been listed whole since the start.
@@ -102,12 +115,13 @@ impl Known {
         known.networks = read(store, Kind::Network);
         known.slices = read(store, Kind::Slice);
         known.classes = read(store, Kind::Class);
+        known.plans = read(store, Kind::Plan);
         known
     }
 
-    /// Every kind has been listed since the start: what is not known is not there.
+    /// Everything that networks are made of has been listed since the start: what is not known is not there.
     pub(super) fn is_complete(&self) -> bool {
-        self.complete.len() == Kind::ALL.len()
+        Kind::OF_NETWORKS.iter().all(|kind| self.complete.contains(kind))
     }
 
     /// Takes in what a watch says; whether something is other than before.
@@ -118,24 +132,38 @@ impl Known {
                 false
             }
             Said::There(name, object) => {
-                self.leaving.remove(&(kind, name.clone()));
-                if let Some(names) = self.listing.get_mut(&kind) {
-                    names.insert(name.clone());
-                }
-                self.put(name, object)
+                self.note(kind, &name);
+                let right = kind == Kind::Plan && self.wrong_plans.remove(&name).is_some();
+                self.put(name, object) | right
+            }
+            Said::Wrong(name, problems) => {
+                self.note(kind, &name);
+                kind == Kind::Plan && insert(&mut self.wrong_plans, &name, problems)
             }
             Said::Listed => {
                 let listed = self.listing.remove(&kind).unwrap_or_default();
                 for name in self.names(kind).into_iter().filter(|name| !listed.contains(name)) {
                     self.leaving.entry((kind, name)).or_insert(now);
                 }
+                let wrong = self.wrong_plans.len();
+                if kind == Kind::Plan {
+                    self.wrong_plans.retain(|name, _| listed.contains(name));
+                }
                 // That all is known now may be what others wait for.
-                self.complete.insert(kind)
+                self.complete.insert(kind) | (wrong != self.wrong_plans.len())
             }
             Said::Gone(name) => {
                 self.leaving.entry((kind, name)).or_insert(now);
                 false
             }
+        }
+    }
+
+    /// Something of this name is there.
+    fn note(&mut self, kind: Kind, name: &str) {
+        self.leaving.remove(&(kind, name.to_owned()));
+        if let Some(names) = self.listing.get_mut(&kind) {
+            names.insert(name.to_owned());
         }
     }
 
@@ -160,6 +188,7 @@ impl Known {
                 Kind::Network => self.networks.remove(&name).is_some(),
                 Kind::Slice => self.slices.remove(&name).is_some(),
                 Kind::Class => self.classes.remove(&name).is_some(),
+                Kind::Plan => self.plans.remove(&name).is_some(),
             };
             if was {
                 tracing::info!(?kind, name, "is gone from the cluster");
@@ -213,6 +242,7 @@ impl Known {
             Kind::Network => put(batch, &key, self.networks.get(name)),
             Kind::Slice => put(batch, &key, self.slices.get(name)),
             Kind::Class => put(batch, &key, self.classes.get(name)),
+            Kind::Plan => put(batch, &key, self.plans.get(name)),
         }
     }
 
@@ -221,6 +251,7 @@ impl Known {
             Object::Network(spec) => (Kind::Network, insert(&mut self.networks, &name, *spec)),
             Object::Slice(slice) => (Kind::Slice, insert(&mut self.slices, &name, *slice)),
             Object::Class(spec) => (Kind::Class, insert(&mut self.classes, &name, spec)),
+            Object::Plan(plan) => (Kind::Plan, insert(&mut self.plans, &name, *plan)),
         };
         if changed {
             self.unsaved.insert((kind, name));
@@ -233,6 +264,7 @@ impl Known {
             Kind::Network => self.networks.keys().cloned().collect(),
             Kind::Slice => self.slices.keys().cloned().collect(),
             Kind::Class => self.classes.keys().cloned().collect(),
+            Kind::Plan => self.plans.keys().cloned().collect(),
         }
     }
 }

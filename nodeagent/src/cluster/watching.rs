@@ -1,20 +1,22 @@
-//! Watches the kinds that networks are made of.
+//! Watches the kinds that networks are made of, and what is wanted of this node's PFs.
 
 use std::fmt::Debug;
 use std::time::Duration;
 
-use crds::cluster::{Cidr, DeviceClass, MultiNicNetwork};
+use crds::cluster::{Cidr, DeviceClass, HostInterface, MultiNicNetwork};
 use futures_util::StreamExt;
-use kube::api::{Api, ListParams};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::access::words;
 use super::known::{Kind, Object, Said};
 use super::slice::{NETWORK_LABEL, Slice};
+use super::sriov_plans;
 
 /// Messages that may wait for the one who takes them in.
 const WAITING: usize = 256;
@@ -29,7 +31,7 @@ pub(super) fn start(client: &Client, node: &str) -> mpsc::Receiver<(Kind, Said)>
     tokio::spawn(follow(Api::all(client.clone()), Kind::Network, say.clone(), network));
     let class = |object: DeviceClass| Object::Class(object.spec);
     tokio::spawn(follow(Api::all(client.clone()), Kind::Class, say.clone(), class));
-    let node = node.to_owned();
+    let (node, node_name) = (node.to_owned(), node.to_owned());
     let slice = move |object: Cidr| {
         let (name, label) = (object.name_any(), object.labels().get(NETWORK_LABEL).map(String::as_str));
         let (slice, problems) = Slice::read(&name, label, &object.spec, &node);
@@ -38,7 +40,8 @@ pub(super) fn start(client: &Client, node: &str) -> mpsc::Receiver<(Kind, Said)>
         }
         Object::Slice(Box::new(slice))
     };
-    tokio::spawn(follow(Api::all(client.clone()), Kind::Slice, say, slice));
+    tokio::spawn(follow(Api::all(client.clone()), Kind::Slice, say.clone(), slice));
+    tokio::spawn(follow_plans(client.clone(), node_name, say));
     said
 }
 
@@ -59,11 +62,7 @@ where
             Ok(Event::InitDone) => Said::Listed,
             Ok(Event::Delete(object)) => Said::Gone(object.name_any()),
             Err(error) => {
-                let error = words(&error);
-                if error != told {
-                    tracing::warn!(?kind, error, "cannot be watched; what is known counts until it can");
-                    told = error;
-                }
+                tell(kind, &mut told, &error);
                 continue;
             }
         };
@@ -71,6 +70,41 @@ where
         if say.send((kind, said)).await.is_err() {
             return;
         }
+    }
+}
+
+/// Tells what this node's HostInterface wants of its PFs until nobody listens. An object that is not there says nothing:
+/// the agent makes it, and the operator's plans come after that.
+async fn follow_plans(client: Client, node: String, say: mpsc::Sender<(Kind, Said)>) {
+    // Not as its type: a status that another version wrote must not hide the rest of the list.
+    let api: Api<DynamicObject> = Api::all_with(client, &ApiResource::erase::<HostInterface>(&()));
+    let mine = watcher::Config::default().fields(&format!("metadata.name={node}"));
+    let mut events = std::pin::pin!(watcher(api, mine).default_backoff());
+    let mut told = String::new();
+    while let Some(event) = events.next().await {
+        let object = match event {
+            Ok(Event::InitApply(object) | Event::Apply(object)) => object,
+            Ok(_) => continue,
+            Err(error) => {
+                tell(Kind::Plan, &mut told, &error);
+                continue;
+            }
+        };
+        told.clear();
+        for said in sriov_plans::said(object.data.get("status").unwrap_or(&Value::Null)) {
+            if say.send((Kind::Plan, said)).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Logs an error that is another one than before.
+fn tell(kind: Kind, told: &mut String, error: &watcher::Error) {
+    let error = words(error);
+    if error != *told {
+        tracing::warn!(?kind, error, "cannot be watched; what is known counts until it can");
+        *told = error;
     }
 }
 
@@ -87,6 +121,7 @@ pub(super) async fn is_served(client: &Client, kind: Kind) -> bool {
             Kind::Network => ask::<MultiNicNetwork>(client).await,
             Kind::Slice => ask::<Cidr>(client).await,
             Kind::Class => ask::<DeviceClass>(client).await,
+            Kind::Plan => ask::<HostInterface>(client).await,
         }
     };
     matches!(tokio::time::timeout(PATIENCE, asked).await, Ok(Ok(())))

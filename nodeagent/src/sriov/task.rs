@@ -33,7 +33,7 @@ pub(crate) struct PfParts {
     pub(crate) configured: Vec<NodePolicy>,
     /// What of them does nothing here.
     pub(crate) reports: Vec<NetworkReport>,
-    /// Policies of files, and device classes.
+    /// Policies of files or of the cluster, and device classes.
     pub(crate) networks: Current,
     pub(crate) newest: Newest,
     pub(crate) store: Option<Arc<Store>>,

@@ -15,7 +15,7 @@ use super::policy::NodePolicy;
 pub(crate) struct Wishes {
     /// Policies of the configuration.
     pub(crate) configured: Vec<NodePolicy>,
-    /// Policies of files.
+    /// Policies of files, or of the operator's plans in a cluster.
     pub(crate) files: Arc<Vec<NodePolicy>>,
     /// Device classes, by name.
     pub(crate) classes: BTreeMap<String, DeviceClass>,

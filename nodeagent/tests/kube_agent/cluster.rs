@@ -64,6 +64,11 @@ impl Cluster {
         said
     }
 
+    /// Whether kubectl was content; for what may have to be tried again.
+    pub(crate) fn tries(&self, arguments: &[&str], input: &str) -> Option<()> {
+        self.run(arguments, input).0.then_some(())
+    }
+
     fn run(&self, arguments: &[&str], input: &str) -> (bool, String) {
         let network = format!("--net=/proc/{}/fd/{}", std::process::id(), self.network.as_raw_fd());
         let mut child = Command::new("nsenter")

@@ -16,6 +16,7 @@
 mod harness;
 
 mod cluster;
+mod functions;
 mod node;
 mod serving;
 mod vanishing;
