@@ -1,6 +1,7 @@
 //! Watches the kinds that networks are made of, and what is wanted of this node's PFs.
 
 use std::fmt::Debug;
+use std::future::ready;
 use std::time::Duration;
 
 use crds::cluster::{Cidr, DeviceClass, HostInterface, MultiNicNetwork};
@@ -79,7 +80,9 @@ async fn follow_plans(client: Client, node: String, say: mpsc::Sender<(Kind, Sai
     // Not as its type: a status that another version wrote must not hide the rest of the list.
     let api: Api<DynamicObject> = Api::all_with(client, &ApiResource::erase::<HostInterface>(&()));
     let mine = watcher::Config::default().fields(&format!("metadata.name={node}"));
-    let mut events = std::pin::pin!(watcher(api, mine).default_backoff());
+    // The beginning of a list comes before the server is asked: to the pauses between tries it would be a success.
+    let answers = watcher(api, mine).filter(|event| ready(!matches!(event, Ok(Event::Init))));
+    let mut events = std::pin::pin!(answers.default_backoff());
     let mut told = String::new();
     while let Some(event) = events.next().await {
         let object = match event {
