@@ -20,6 +20,10 @@ use crate::writer::{Refusal, Writer};
 /// How long news is collected before anything is planned: a list of a thousand hosts is planned once.
 const SETTLE: Duration = Duration::from_millis(20);
 
+/// Least time between two statuses of a network: a thousand agents that tell of their routes one after the other are told
+/// of together.
+const STATUS_PAUSE: Duration = Duration::from_secs(2);
+
 /// What belongs to no network.
 const REST: &str = "";
 
@@ -33,6 +37,10 @@ pub(crate) struct Control {
     /// Subjects (names of networks, or [`REST`]) that a job works on.
     busy: BTreeSet<String>,
     trouble: BTreeMap<String, Trouble>,
+    /// When the status of a network may be written again.
+    pauses: BTreeMap<String, Instant>,
+    /// Networks whose status waits for that.
+    waiting: BTreeSet<String>,
     /// When what has come in lately is planned.
     settled: Option<Instant>,
 }
@@ -68,6 +76,8 @@ impl Control {
             jobs: JoinSet::new(),
             busy: BTreeSet::new(),
             trouble: BTreeMap::new(),
+            pauses: BTreeMap::new(),
+            waiting: BTreeSet::new(),
             settled: None,
         }
     }
@@ -115,7 +125,8 @@ impl Control {
     /// When something must be looked at though nothing happens.
     fn next_look(&self) -> Option<Instant> {
         let retries = self.trouble.iter().filter(|(name, _)| !self.busy.contains(*name));
-        retries.filter_map(|(_, trouble)| trouble.retry).chain(self.settled).min()
+        let told = self.waiting.iter().filter_map(|name| self.pauses.get(name).copied());
+        retries.filter_map(|(_, trouble)| trouble.retry).chain(told).chain(self.settled).min()
     }
 
     fn plan(&mut self) {
@@ -131,6 +142,11 @@ impl Control {
         self.settled = None;
         let due = self.trouble.iter().filter(|(_, trouble)| trouble.retry.is_some_and(|at| at <= now));
         subjects.extend(due.map(|(name, _)| name.clone()).collect::<Vec<_>>());
+        self.pauses.retain(|_, until| *until > now);
+        let (waiting, over): (BTreeSet<_>, BTreeSet<_>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|name| self.pauses.contains_key(name));
+        self.waiting = waiting;
+        subjects.extend(over);
         for subject in subjects {
             if self.busy.contains(&subject) {
                 self.index.mark(&subject);
@@ -170,7 +186,11 @@ impl Control {
             }
             self.metrics.planned(begun.elapsed());
             // While a refused change waits for its next try, only its refusal is told.
-            if waits || plan.writes.is_empty() { plan.status.into_iter().collect() } else { plan.writes }
+            if waits || plan.writes.is_empty() {
+                self.status_in_time(&subject, plan.status, now)
+            } else {
+                plan.writes
+            }
         };
         if writes.is_empty() {
             return;
@@ -194,6 +214,18 @@ impl Control {
             }
             Done { subject, results }
         });
+    }
+
+    /// The status to write now; one that comes too soon after the last waits.
+    fn status_in_time(&mut self, subject: &str, status: Option<Write>, now: Instant) -> Vec<Write> {
+        if status.is_some() && self.pauses.contains_key(subject) {
+            self.waiting.insert(subject.to_owned());
+            return Vec::new();
+        }
+        if status.is_some() {
+            self.pauses.insert(subject.to_owned(), now + STATUS_PAUSE);
+        }
+        status.into_iter().collect()
     }
 
     /// Takes in what a job has done.

@@ -124,6 +124,21 @@ pub enum News {
 impl Index {
     /// Takes in what a watch tells.
     pub fn take(&mut self, news: News) {
+        let absent = self.absent();
+        self.take_in(news);
+        // A kind that appears or vanishes is news to every network, also without objects.
+        if self.absent() != absent {
+            self.all_dirty();
+        }
+    }
+
+    /// Which kinds of others the server does not know.
+    fn absent(&self) -> [bool; 4] {
+        let SriovOperator { policies, networks, .. } = &self.sriov;
+        [self.attachments.is_absent(), policies.is_absent(), networks.is_absent(), self.nvidia.is_absent()]
+    }
+
+    fn take_in(&mut self, news: News) {
         let of_one = match news {
             News::Network(told) => self.networks.take(told),
             News::Attachment(told) => self.attachments.take(told),

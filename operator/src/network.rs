@@ -82,7 +82,8 @@ pub fn plan(index: &Index, name: &str, failures: &Failures, now: &str) -> Networ
         Some(blocks) => blocks.nets.clone(),
         None => hosts::nets(&network.spec, &hosts),
     };
-    if let Some(blocks) = &blocks {
+    // While the fields cannot be, everything stays as it is.
+    if let Some(blocks) = blocks.as_ref().filter(|_| invalid.is_empty()) {
         plan.writes.extend(block_writes(index, name, blocks, &objects));
     }
     let mut functions =

@@ -8,6 +8,7 @@ use kube::Client;
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions,
 };
+use kube::core::Status;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -145,8 +146,8 @@ impl Writer {
                 Ok(seen(&made, watch::blocks).ok().map(|one| News::Blocks(Told::Changed(one))))
             }
             Write::DeleteBlocks { name, uid, network: owner, network_gone } => {
-                if *network_gone && !self.is_known(&network()).await? {
-                    return Ok(None);
+                if *network_gone {
+                    self.must_be_known(&network()).await?;
                 }
                 let gone = delete(&self.all(&cidr()), name, uid).await?;
                 if *network_gone {
@@ -155,6 +156,11 @@ impl Writer {
                 Ok(gone.then(|| News::Blocks(Told::Gone(Key::cluster(name), uid.clone()))))
             }
             Write::DeleteHost { name, uid } => {
+                // The watch of Nodes may be behind that of HostInterfaces.
+                let nodes = self.all(&resource("", "v1", "Node", "nodes"));
+                if nodes.get_metadata_opt(name).await?.is_some() {
+                    return Err(not_now(format!("Node {name} is there")));
+                }
                 let gone = delete(&self.all(&host()), name, uid).await?;
                 self.clear_pools(&format!("hostname={name}")).await?;
                 Ok(gone.then(|| News::Host(Told::Gone(Key::cluster(name), uid.clone()))))
@@ -200,8 +206,8 @@ impl Writer {
                 })
             }
             Write::DeleteSriovObject { kind, key, uid, network_gone } => {
-                if *network_gone && !self.is_known(&network()).await? {
-                    return Ok(None);
+                if *network_gone {
+                    self.must_be_known(&network()).await?;
                 }
                 let gone = delete(&self.within(&sriov(*kind), key), &key.name, uid).await?;
                 Ok(gone.then(|| match kind {
@@ -221,9 +227,7 @@ impl Writer {
                 self.mirror(*kind, name, from, spec, *update).await
             }
             Write::DeleteMirror { kind, name, uid } => {
-                if !self.is_known(&mirrored(crds::FORMER_GROUP, *kind)).await? {
-                    return Ok(None);
-                }
+                self.must_be_known(&mirrored(crds::FORMER_GROUP, *kind)).await?;
                 delete(&self.all(&mirrored(crds::GROUP, *kind)), name, uid).await?;
                 // The watch tells when it is gone.
                 Ok(None)
@@ -307,14 +311,18 @@ impl Writer {
         }
     }
 
-    /// The kind of networks is there and is not being deleted. Otherwise networks vanish because their definition does,
-    /// and what they have stays.
-    async fn is_known(&self, resource_of: &ApiResource) -> Result<bool, kube::Error> {
+    /// A kind is there and is not being deleted. Otherwise its objects vanish because their definition does, and what was
+    /// made for them stays (TRAPS O4).
+    async fn must_be_known(&self, of: &ApiResource) -> Result<(), kube::Error> {
         let definitions =
             resource("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions");
-        let name = format!("{}.{}", resource_of.plural, resource_of.group);
-        let definition = self.all(&definitions).get_opt(&name).await?;
-        Ok(definition.is_some_and(|one| one.metadata.deletion_timestamp.is_none()))
+        let name = format!("{}.{}", of.plural, of.group);
+        match self.all(&definitions).get_metadata_opt(&name).await? {
+            Some(definition) if definition.metadata.deletion_timestamp.is_none() => Ok(()),
+            _ => Err(not_now(format!(
+                "the definition {name} is gone, which is no reason to take anything away"
+            ))),
+        }
     }
 
     fn all(&self, resource: &ApiResource) -> Api<DynamicObject> {
@@ -324,6 +332,11 @@ impl Writer {
     fn within(&self, resource: &ApiResource, key: &Key) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), &key.namespace, resource)
     }
+}
+
+/// What is refused here and not by the server; it is tried again like a change that came too late.
+fn not_now(why: String) -> kube::Error {
+    kube::Error::Api(Box::new(Status::failure(&why, "Conflict").with_code(409)))
 }
 
 fn mirrored(group: &str, kind: Mirrored) -> ApiResource {

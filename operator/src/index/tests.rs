@@ -74,3 +74,19 @@ fn a_kind_that_vanished_keeps_what_is_known() {
     assert_eq!(names(&table), ["a"]);
     assert!(table.is_absent() && table.is_listed());
 }
+
+#[test]
+fn a_kind_that_appears_is_news_to_every_network_also_without_objects() {
+    let mut index = Index::default();
+    let meta = Meta { key: Key::cluster("net"), ..Meta::default() };
+    let network = Network { meta, ..Network::default() };
+    index.take(News::Network(Told::Changed(Versioned { version: Version("1".into()), object: network })));
+    index.take(News::Attachment(Told::NoSuchKind));
+    index.take_dirty();
+
+    index.take(News::Attachment(Told::Begin));
+    assert!(!index.is_dirty());
+    index.take(News::Attachment(Told::End));
+
+    assert!(index.take_dirty().contains("net"));
+}
