@@ -130,12 +130,22 @@ fn follow<T: Seen + Send + Sync + 'static>(
     };
     let (news, kind, restarts) = (news.clone(), resource.kind.clone(), metrics.watch_errors(&resource.kind));
     tokio::spawn(async move {
-        let stream = watcher(api, watcher::Config::default()).default_backoff();
+        // The beginning of a list is told before the server is asked, and would end the pauses between tries like a success.
+        let answers = watcher(api, watcher::Config::default())
+            .filter(|event| std::future::ready(!matches!(event, Ok(watcher::Event::Init))));
+        let stream = answers.default_backoff();
         pin_mut!(stream);
         // What cannot be read is told of once, not with every new list.
         let mut unreadable = HashSet::new();
+        let mut listing = false;
         loop {
-            let told = match stream.next().await {
+            let event = stream.next().await;
+            let of_list = matches!(event, Some(Ok(watcher::Event::InitApply(_) | watcher::Event::InitDone)));
+            if of_list && !listing && news.send(wrap(Told::Begin)).await.is_err() {
+                return;
+            }
+            listing = of_list && !matches!(event, Some(Ok(watcher::Event::InitDone)));
+            let told = match event {
                 None => return,
                 Some(Err(error)) => {
                     if is_unknown_kind(&error) {
@@ -146,7 +156,7 @@ fn follow<T: Seen + Send + Sync + 'static>(
                         continue;
                     }
                 }
-                Some(Ok(watcher::Event::Init)) => Told::Begin,
+                Some(Ok(watcher::Event::Init)) => continue,
                 Some(Ok(watcher::Event::InitDone)) => Told::End,
                 Some(Ok(watcher::Event::InitApply(object))) => match seen(&object, read) {
                     Ok(object) => Told::Listed(object),

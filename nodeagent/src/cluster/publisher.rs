@@ -10,14 +10,14 @@ use hwprobe::Inventory;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::metadata::PartialObjectMeta;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{self, Event};
 use kube::{Client, Resource, ResourceExt};
 
 use super::MANAGER;
 use super::access::words;
 use super::host_interface::found;
 use super::settling::Settling;
+use super::watching::answers;
 use crate::inventory::published::Newest;
 use crate::routes::{RouteState, RouteStates};
 
@@ -125,8 +125,8 @@ pub(super) async fn publish(
     let objects: Api<HostInterface> = Api::all(client.clone());
     let nodes: Api<PartialObjectMeta<Node>> = Api::all(client);
     let mine = || watcher::Config::default().fields(&format!("metadata.name={node}"));
-    let mut own = std::pin::pin!(watcher(objects.clone(), mine()).default_backoff());
-    let mut nodes = std::pin::pin!(watcher(nodes, mine()).default_backoff());
+    let mut own = std::pin::pin!(answers(objects.clone(), mine()));
+    let mut nodes = std::pin::pin!(answers(nodes, mine()));
     let mut publisher = Publisher { node: node.clone(), ..Publisher::default() };
     let mut told = String::new();
     let mut seen = Seen::default();
@@ -159,22 +159,28 @@ pub(super) async fn publish(
                 Ok(Event::InitApply(object)) => seen.own = Some(server(&object)),
                 Ok(Event::Apply(object)) => publisher.server = server(&object),
                 Ok(Event::Delete(_)) => publisher.server = Server::Nothing,
-                Ok(Event::Init) => seen.own = None,
+                Ok(Event::Init) => {}
                 Ok(Event::InitDone) => publisher.server = seen.own.take().unwrap_or(Server::Nothing),
-                Err(error) => tell(&mut told, words(&error), "HostInterface cannot be watched; tried again"),
+                Err(error) => {
+                    seen.own = None;
+                    tell(&mut told, words(&error), "HostInterface cannot be watched; tried again");
+                }
             },
             Some(event) = nodes.next() => match event {
                 Ok(Event::InitApply(object)) => seen.uid = object.uid(),
                 Ok(Event::Apply(object)) => publisher.uid = object.uid(),
                 Ok(Event::Delete(_)) => publisher.uid = None,
-                Ok(Event::Init) => seen.uid = None,
+                Ok(Event::Init) => {}
                 Ok(Event::InitDone) => {
                     publisher.uid = seen.uid.take();
                     if publisher.uid.is_none() {
                         tracing::warn!(node, "there is no Node of this name, so nothing is published; see --node-name");
                     }
                 }
-                Err(error) => tell(&mut told, words(&error), "the Node cannot be watched; tried again"),
+                Err(error) => {
+                    seen.uid = None;
+                    tell(&mut told, words(&error), "the Node cannot be watched; tried again");
+                }
             },
             () = tokio::time::sleep_until(until), if due.is_some() => {}
         }

@@ -5,7 +5,7 @@ use std::future::ready;
 use std::time::Duration;
 
 use crds::cluster::{Cidr, DeviceClass, HostInterface, MultiNicNetwork};
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -51,11 +51,16 @@ async fn follow<K>(api: Api<K>, kind: Kind, say: mpsc::Sender<(Kind, Said)>, rea
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let mut events = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff());
-    let mut told = String::new();
+    let mut events = std::pin::pin!(answers(api, watcher::Config::default()));
+    let (mut told, mut listing) = (String::new(), false);
     while let Some(event) = events.next().await {
+        let of_list = matches!(event, Ok(Event::InitApply(_) | Event::InitDone));
+        if of_list && !listing && say.send((kind, Said::Listing)).await.is_err() {
+            return;
+        }
+        listing = of_list && !matches!(event, Ok(Event::InitDone));
         let said = match event {
-            Ok(Event::Init) => Said::Listing,
+            Ok(Event::Init) => continue,
             Ok(Event::InitApply(object) | Event::Apply(object)) => {
                 let name = object.name_any();
                 Said::There(name, read(object))
@@ -80,9 +85,7 @@ async fn follow_plans(client: Client, node: String, say: mpsc::Sender<(Kind, Sai
     // Not as its type: a status that another version wrote must not hide the rest of the list.
     let api: Api<DynamicObject> = Api::all_with(client, &ApiResource::erase::<HostInterface>(&()));
     let mine = watcher::Config::default().fields(&format!("metadata.name={node}"));
-    // The beginning of a list comes before the server is asked: to the pauses between tries it would be a success.
-    let answers = watcher(api, mine).filter(|event| ready(!matches!(event, Ok(Event::Init))));
-    let mut events = std::pin::pin!(answers.default_backoff());
+    let mut events = std::pin::pin!(answers(api, mine));
     let mut told = String::new();
     while let Some(event) = events.next().await {
         let object = match event {
@@ -100,6 +103,18 @@ async fn follow_plans(client: Client, node: String, say: mpsc::Sender<(Kind, Sai
             }
         }
     }
+}
+
+/// A watch with growing pauses between its tries. The beginning of a list is left out: it is told before the server is
+/// asked, and would end the pauses like a success.
+pub(super) fn answers<K>(
+    api: Api<K>,
+    config: watcher::Config,
+) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    watcher(api, config).filter(|event| ready(!matches!(event, Ok(Event::Init)))).default_backoff()
 }
 
 /// Logs an error that is another one than before.
