@@ -38,6 +38,11 @@ impl Lab {
         mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("private mounts");
         // /sys shows the network namespace of whoever mounted it.
         mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), none).expect("own /sys");
+        // An agent in a cluster names its route tables there, for every `ip` of this host to see.
+        let names = "/etc/iproute2/rt_tables.d";
+        if std::path::Path::new(names).exists() {
+            mount(Some("tmpfs"), names, Some("tmpfs"), MsFlags::empty(), none).expect("own names of tables");
+        }
         let lab = Self { folder: tempfile::tempdir().expect("a folder") };
         lab.ip("link set lo up");
         lab
