@@ -26,26 +26,33 @@ impl Cluster {
         cluster.install();
         cluster.sriov_operator(false);
         let kinds = ["multinicnetworks", "cidrs", "hostinterfaces", "configs", "ippools"];
-        for kind in kinds
-            .iter()
-            .flat_map(|kind| ["net.cogadvisor.io", "multinic.fms.io"].map(|group| format!("{kind}.{group}")))
+        for (kind, group) in
+            kinds.iter().flat_map(|kind| ["net.cogadvisor.io", "multinic.fms.io"].map(|group| (kind, group)))
         {
-            let names = cluster.kubectl(&["get", &kind, "-o", "name"], "");
-            for name in names.lines() {
-                cluster
-                    .kubectl(&["patch", name, "--type=merge", "-p", r#"{"metadata":{"finalizers":[]}}"#], "");
+            let held = r#"jsonpath={range .items[?(@.metadata.finalizers)]}{.metadata.name}{"\n"}{end}"#;
+            let kind_of_group = format!("{kind}.{group}");
+            for name in cluster.kubectl(&["get", &kind_of_group, "-o", held], "").lines() {
+                let none = r#"{"metadata":{"finalizers":[]}}"#;
+                cluster.kubectl(&["patch", &kind_of_group, name, "--type=merge", "-p", none], "");
             }
-            cluster.kubectl(&["delete", &kind, "--all", "--wait=true"], "");
+            cluster.clear(&format!("/apis/{group}/v1/{kind}"));
         }
         cluster.kubectl(&["delete", "net-attach-def", "--all", "-A"], "");
-        cluster.kubectl(&["delete", "nodes", "--all"], "");
+        cluster.clear("/api/v1/nodes");
         cluster.kubectl(&["delete", "lease", "-n", "multi-nic-cni-operator", "--all"], "");
         let namespaces = cluster.kubectl(&["get", "namespaces", "-l", "test=operator", "-o", "name"], "");
         if !namespaces.is_empty() {
             cluster.kubectl(&["delete", "namespaces", "-l", "test=operator", "--wait=true"], "");
         }
+        // Many, and nobody needs their names again.
+        cluster.kubectl(&["delete", "namespaces", "-l", "test=many", "--wait=false"], "");
         let begun = cluster.requests().len();
         Self { begun, ..cluster }
+    }
+
+    /// Deletes everything there with one request.
+    fn clear(&self, path: &str) {
+        self.kubectl(&["delete", "--raw", path], "");
     }
 
     /// Installs or removes the SR-IOV operator's kinds.

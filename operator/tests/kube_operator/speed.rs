@@ -23,14 +23,16 @@ fn a_hundred_namespaces_take_a_request_each() {
     cluster.host("h1", 1, 2);
     let namespace = |number: u32| {
         json!({"apiVersion": "v1", "kind": "Namespace",
-               "metadata": {"name": format!("many-{number}"), "labels": {"test": "operator"}}})
+               "metadata": {"name": format!("many-{}-{number}", std::process::id()), "labels": {"test": "many"}}})
     };
     create(&cluster, (0..100).map(namespace).collect());
     let _operator = cluster.operator("a");
     cluster.network("warm", &["default"]);
     cluster.until("it works", || cluster.config("warm", "default"));
     let before = cluster.asked().len();
-    let namespaces = cluster.must(&["get", "namespaces", "-o", "name"], "").lines().count();
+    let active =
+        cluster.must(&["get", "namespaces", "--field-selector", "status.phase=Active", "-o", "name"], "");
+    let namespaces = active.lines().count();
 
     let begun = Instant::now();
     cluster.network("net", &[]);
