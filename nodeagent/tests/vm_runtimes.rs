@@ -31,9 +31,9 @@ fn podman(plugins: &mut dyn Plugins, wires: &Wires) {
     assert_eq!(plugins.held().len(), 4, "two containers of two NICs hold {:?}", plugins.held());
 
     // The same container id in a new namespace (TRAPS P6).
-    let before = a.namespace();
+    let before = podman.namespace("a");
     let a = podman.restart("a");
-    assert_ne!(a.namespace(), before, "podman reuses the namespace: nothing is shown");
+    assert_ne!(podman.namespace("a"), before, "podman reuses the namespace: nothing is shown");
     wires.check(&a, &plugins.links(Runtime::Podman));
     wires.check_pair(&a, &b, &plugins.links(Runtime::Podman));
     assert_eq!(plugins.held().len(), 4, "after a restart {:?} are held", plugins.held());

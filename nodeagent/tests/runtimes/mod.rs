@@ -29,11 +29,6 @@ pub(crate) struct Container {
 }
 
 impl Container {
-    /// Which network namespace it is in.
-    pub(crate) fn namespace(&self) -> PathBuf {
-        fs::read_link(format!("/proc/{}/ns/net", self.pid)).expect("the container's namespace")
-    }
-
     /// Runs a program of this machine in the container's network.
     pub(crate) fn run(&self, command: &str) -> String {
         run("nsenter", &format!("-t {} -n {command}", self.pid))

@@ -41,6 +41,11 @@ impl Podman {
         self.container(name)
     }
 
+    /// Where a container's namespace is: a name of its own for each. Its inode is no name: the kernel gives it again.
+    pub(crate) fn namespace(&self, name: &str) -> String {
+        run("podman", &format!("inspect {name} --format {{{{.NetworkSettings.SandboxKey}}}}"))
+    }
+
     pub(crate) fn restart(&self, name: &str) -> Container {
         run("podman", &format!("restart -t 0 {name}"));
         self.container(name)
