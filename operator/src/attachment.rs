@@ -103,10 +103,9 @@ pub fn plan(index: &Index, network: &Network, definition: Option<&Definition>) -
     plan
 }
 
-/// It has our mark and belongs to this very network, or to none that is known.
+/// It has our mark and belongs to this very network.
 fn is_ours(one: &Attachment, network: &Network) -> bool {
-    let marked = one.meta.labels.get(GENERATED_LABEL).is_some_and(|value| value == "true");
-    marked && (one.owner == network.meta.uid)
+    one.meta.is_generated() && one.owner == network.meta.uid
 }
 
 fn is_as(one: &Attachment, definition: &Definition) -> bool {

@@ -16,7 +16,6 @@ use ipam::{Addresses, Nic, Plan, PlanError};
 use ipnet::IpNet;
 
 pub use config::{net_order, vlan_mode};
-pub use host::pool_name;
 pub use slices::number;
 
 /// Hosts in one CIDR object.
@@ -197,9 +196,9 @@ fn add_new(
     keys.sort_by_key(|key| (key.ordinal, place(&key.net), &key.net));
     for key in keys {
         for (host, interface) in arrived.get(key).into_iter().flatten() {
-            let has = plan.host(addresses, &key.in_plan(), host).is_some_and(|blocks| !blocks.is_empty());
-            let excluded = has && addresses::is_excluded(plan, addresses, &key.in_plan(), host);
-            if has && !excluded {
+            let blocks = plan.host(addresses, &key.in_plan(), host).unwrap_or_default();
+            let excluded = blocks.iter().any(|block| block.excludes.contains(&block.pod));
+            if !blocks.is_empty() && !excluded {
                 continue;
             }
             let Err(error) = plan.add_host(addresses, &key.nic(Some(interface)), host) else { continue };

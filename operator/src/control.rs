@@ -111,7 +111,6 @@ impl Control {
                         return;
                     }
                     self.index.all_dirty();
-                    self.index.mark(REST);
                 }
             }
             let complete = self.index.is_complete();

@@ -8,7 +8,7 @@ pub use table::Table;
 
 use crate::seen::{
     Attachment, Blocks, Class, Former, FunctionNetwork, Host, Key, Namespace, Network, Node, NodeState,
-    NvidiaPolicy, Policy, Settings, Version, Versioned,
+    NvidiaPolicy, Policy, Settings, Versioned,
 };
 use crate::sriov::SriovSettings;
 
@@ -219,11 +219,6 @@ impl Index {
     /// The settings that count.
     pub fn config(&self) -> Option<&Settings> {
         self.settings.get(&Key::cluster("multi-nicd"))
-    }
-
-    /// The version of an attachment definition, for preconditions.
-    pub fn attachment_version(&self, key: &Key) -> Option<&Version> {
-        self.attachments.version(key)
     }
 }
 

@@ -28,4 +28,4 @@ mod watch;
 pub mod write;
 mod writer;
 
-pub use run::{RunError, run};
+pub use run::{RunError, run, sentence};

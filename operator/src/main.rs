@@ -21,16 +21,8 @@ fn main() -> ExitCode {
     match operator::run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error = %chain(&error), "the operator ends");
+            tracing::error!(error = %operator::sentence(&error), "the operator ends");
             ExitCode::FAILURE
         }
     }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }

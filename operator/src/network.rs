@@ -42,6 +42,8 @@ pub struct NetworkPlan {
 pub(crate) struct Found<'a> {
     pub(crate) network: &'a Network,
     pub(crate) nets: Vec<String>,
+    pub(crate) hosts: &'a BTreeMap<&'a str, Presence<'a>>,
+    pub(crate) objects: &'a BTreeMap<&'a str, &'a CidrSpec>,
     pub(crate) blocks: Option<blocks::Wanted>,
     pub(crate) refusal: Option<(Reason, String)>,
     pub(crate) invalid: Vec<crds::Problem>,
@@ -59,7 +61,7 @@ pub fn plan(index: &Index, name: &str, failures: &Failures, now: &str) -> Networ
         return plan;
     };
     if network.meta.deleting {
-        plan.writes.extend(unfinalize(index, Finalized::Network, network.meta.key.name.as_str()));
+        plan.writes.extend(unfinalize(index, Finalized::Network, name));
         return plan;
     }
     let invalid = network.spec.validate();
@@ -84,7 +86,7 @@ pub fn plan(index: &Index, name: &str, failures: &Failures, now: &str) -> Networ
     };
     // While the fields cannot be, everything stays as it is.
     if let Some(blocks) = blocks.as_ref().filter(|_| invalid.is_empty()) {
-        plan.writes.extend(block_writes(index, name, blocks, &objects));
+        plan.writes.extend(block_writes(index, blocks, &objects));
     }
     let mut functions =
         if invalid.is_empty() { functions::plan(index, network) } else { Functions::default() };
@@ -97,8 +99,21 @@ pub fn plan(index: &Index, name: &str, failures: &Failures, now: &str) -> Networ
     }
     let waiting = !plan.writes.is_empty();
     let sriov = functions.finding;
-    let found = Found { network, nets, blocks, refusal, invalid, attachments, sriov, failures, waiting };
-    plan.status = status::write(index, &found, &hosts, now);
+    let (hosts, objects) = (&hosts, &objects);
+    let found = Found {
+        network,
+        nets,
+        hosts,
+        objects,
+        blocks,
+        refusal,
+        invalid,
+        attachments,
+        sriov,
+        failures,
+        waiting,
+    };
+    plan.status = status::write(index, &found, now);
     plan
 }
 
@@ -149,22 +164,20 @@ fn names_of_others<'a>(index: &'a Index, network: &str) -> BTreeSet<&'a str> {
         .collect()
 }
 
-fn block_writes(
-    index: &Index,
-    network: &str,
-    wanted: &blocks::Wanted,
-    objects: &BTreeMap<&str, &CidrSpec>,
-) -> Vec<Write> {
+fn block_writes(index: &Index, wanted: &blocks::Wanted, objects: &BTreeMap<&str, &CidrSpec>) -> Vec<Write> {
     let mut writes = Vec::new();
     for (name, spec) in &wanted.objects {
-        let spec = || Box::new(spec.clone());
         match index.blocks.get(&Key::cluster(name)) {
-            Some(existing) if existing.spec == *spec() => {}
+            Some(existing) if existing.spec == *spec => {}
             Some(_) => {
                 let version = index.blocks.version(&Key::cluster(name)).cloned().unwrap_or_default();
-                writes.push(Write::UpdateBlocks { name: name.clone(), version, spec: spec() });
+                writes.push(Write::UpdateBlocks {
+                    name: name.clone(),
+                    version,
+                    spec: Box::new(spec.clone()),
+                });
             }
-            None => writes.push(Write::CreateBlocks { name: name.clone(), spec: spec() }),
+            None => writes.push(Write::CreateBlocks { name: name.clone(), spec: Box::new(spec.clone()) }),
         }
     }
     // An object that could not be worked out anew stays as it is.
@@ -172,7 +185,6 @@ fn block_writes(
         return writes;
     }
     for name in objects.keys().filter(|name| !wanted.objects.contains_key(**name)) {
-        debug_assert_ne!(*name, network);
         writes.extend(delete_blocks(index, name, false));
     }
     writes
@@ -188,10 +200,8 @@ fn leave(index: &Index, network: &str) -> Vec<Write> {
 }
 
 fn delete_blocks(index: &Index, name: &str, network_gone: bool) -> Option<Write> {
-    let blocks = index.blocks.get(&Key::cluster(name))?;
-    if blocks.meta.deleting {
-        return unfinalize(index, Finalized::Blocks, name);
-    }
+    // What is being deleted already is `plan_rest`'s.
+    let blocks = index.blocks.get(&Key::cluster(name)).filter(|blocks| !blocks.meta.deleting)?;
     let network = blocks.spec.config.name.clone();
     Some(Write::DeleteBlocks { name: name.to_owned(), uid: blocks.meta.uid.clone(), network, network_gone })
 }

@@ -100,3 +100,9 @@ fn own_name() -> String {
     let host = nix::unistd::gethostname().unwrap_or_default();
     format!("{}_{}", host.to_string_lossy(), std::process::id())
 }
+
+/// An error with its causes, for logs and conditions.
+pub fn sentence(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

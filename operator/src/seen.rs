@@ -11,6 +11,8 @@ use crds::{
 };
 use serde_json::Value;
 
+use crate::attachment::GENERATED_LABEL;
+
 /// Where an object is: its namespace (empty: it is in none) and its name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
@@ -223,6 +225,13 @@ pub struct Former {
     pub spec: Value,
     /// `status`, as it is.
     pub status: Value,
+}
+
+impl Meta {
+    /// It has the mark of what the predecessor's operator generated, and ours.
+    pub fn is_generated(&self) -> bool {
+        self.labels.get(GENERATED_LABEL).is_some_and(|value| value == "true")
+    }
 }
 
 impl Key {

@@ -113,7 +113,8 @@ impl From<ApiResource> for Place {
     }
 }
 
-type Read<T> = fn(&DynamicObject) -> Result<T, serde_json::Error>;
+/// How an object is read.
+pub(crate) type Read<T> = fn(&DynamicObject) -> Result<T, serde_json::Error>;
 
 fn follow<T: Seen + Send + Sync + 'static>(
     client: &Client,
@@ -158,20 +159,16 @@ fn follow<T: Seen + Send + Sync + 'static>(
                 }
                 Some(Ok(watcher::Event::Init)) => continue,
                 Some(Ok(watcher::Event::InitDone)) => Told::End,
-                Some(Ok(watcher::Event::InitApply(object))) => match seen(&object, read) {
-                    Ok(object) => Told::Listed(object),
-                    Err(error) => {
-                        complain(&mut unreadable, &kind, &object, &error);
-                        continue;
+                Some(Ok(watcher::Event::InitApply(object) | watcher::Event::Apply(object))) => {
+                    match seen(&object, read) {
+                        Ok(object) if of_list => Told::Listed(object),
+                        Ok(object) => Told::Changed(object),
+                        Err(error) => {
+                            complain(&mut unreadable, &kind, &object, &error);
+                            continue;
+                        }
                     }
-                },
-                Some(Ok(watcher::Event::Apply(object))) => match seen(&object, read) {
-                    Ok(object) => Told::Changed(object),
-                    Err(error) => {
-                        complain(&mut unreadable, &kind, &object, &error);
-                        continue;
-                    }
-                },
+                }
                 Some(Ok(watcher::Event::Delete(object))) => {
                     let meta = meta(&object);
                     Told::Gone(meta.key, meta.uid)
@@ -222,6 +219,7 @@ fn meta(object: &DynamicObject) -> Meta {
     }
 }
 
+/// Without labels, which mean nothing here: keeping them would make their change one of ours.
 fn unlabelled(object: &DynamicObject) -> Meta {
     Meta { labels: std::collections::BTreeMap::new(), ..meta(object) }
 }
@@ -243,12 +241,14 @@ fn part<T: DeserializeOwned>(object: &DynamicObject, name: &str) -> Result<T, se
 }
 
 pub(crate) fn network(object: &DynamicObject) -> Result<Network, serde_json::Error> {
-    let mut meta = meta(object);
-    // Labels of networks mean nothing here; keeping them would make their change one of ours.
-    meta.labels.clear();
     // A status of the predecessor that cannot be read is written anew.
     let status = part(object, "status").unwrap_or_default();
-    Ok(Network { meta, spec: part(object, "spec")?, status, mirrored_from: mirrored_from(object) })
+    Ok(Network {
+        meta: unlabelled(object),
+        spec: part(object, "spec")?,
+        status,
+        mirrored_from: mirrored_from(object),
+    })
 }
 
 pub(crate) fn host(object: &DynamicObject) -> Result<Host, serde_json::Error> {
@@ -259,9 +259,7 @@ pub(crate) fn host(object: &DynamicObject) -> Result<Host, serde_json::Error> {
 }
 
 pub(crate) fn blocks(object: &DynamicObject) -> Result<Blocks, serde_json::Error> {
-    let mut meta = meta(object);
-    meta.labels.clear();
-    Ok(Blocks { meta, spec: part(object, "spec")? })
+    Ok(Blocks { meta: unlabelled(object), spec: part(object, "spec")? })
 }
 
 pub(crate) fn class(object: &DynamicObject) -> Result<Class, serde_json::Error> {
@@ -366,8 +364,7 @@ fn nvidia_policy(object: &DynamicObject) -> Result<NvidiaPolicy, serde_json::Err
 }
 
 fn namespace(object: &DynamicObject) -> Result<Namespace, serde_json::Error> {
-    let mut meta = meta(object);
-    meta.labels.clear();
+    let meta = unlabelled(object);
     let phase = object.data.get("status").and_then(|status| status.get("phase")).and_then(Value::as_str);
     let active = phase == Some("Active") && !meta.deleting;
     Ok(Namespace { meta, active })

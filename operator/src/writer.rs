@@ -20,8 +20,9 @@ use crate::index::{News, Told};
 use crate::lease::Hold;
 use crate::metrics::{Metrics, Verb};
 use crate::network::is_former_finalizer;
+use crate::run::sentence;
 use crate::seen::Key;
-use crate::watch::{self, MIRRORED_FROM, SRIOV_GROUP, attachment_resource, resource, seen};
+use crate::watch::{self, MIRRORED_FROM, Read, SRIOV_GROUP, attachment_resource, resource, seen};
 use crate::write::{FIELD_MANAGER, Finalized, Mirrored, NETWORK_LABEL, SLICE_LABEL, SriovKind, Write};
 
 /// Requests under way at a time.
@@ -118,7 +119,7 @@ impl Writer {
                 }
                 let api = self.within(&attachment_resource(), key);
                 let made = api.patch(&key.name, &apply(*force), &Patch::Apply(&object)).await?;
-                Ok(seen(&made, watch::attachment).ok().map(|one| News::Attachment(Told::Changed(one))))
+                Ok(changed(&made, watch::attachment, News::Attachment))
             }
             Write::DeleteAttachment { key, uid } => {
                 let api = self.within(&attachment_resource(), key);
@@ -129,10 +130,8 @@ impl Writer {
             Write::CreateBlocks { name, spec } => {
                 let mut object = DynamicObject::new(name, &cidr()).data(json!({"spec": spec}));
                 object.metadata.labels = Some(block_labels(name, &spec.config.name).into());
-                let parameters =
-                    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-                let made = self.all(&cidr()).create(&parameters, &object).await?;
-                Ok(seen(&made, watch::blocks).ok().map(|one| News::Blocks(Told::Changed(one))))
+                let made = self.all(&cidr()).create(&as_ours(), &object).await?;
+                Ok(changed(&made, watch::blocks, News::Blocks))
             }
             Write::UpdateBlocks { name, version, spec } => {
                 let labels: std::collections::BTreeMap<String, String> =
@@ -143,7 +142,7 @@ impl Writer {
                     "spec": spec,
                 });
                 let made = self.all(&cidr()).patch(name, &apply(true), &Patch::Apply(&object)).await?;
-                Ok(seen(&made, watch::blocks).ok().map(|one| News::Blocks(Told::Changed(one))))
+                Ok(changed(&made, watch::blocks, News::Blocks))
             }
             Write::DeleteBlocks { name, uid, network: owner, network_gone } => {
                 if *network_gone {
@@ -180,7 +179,7 @@ impl Writer {
                 let (resource, status) = (network(), json!(status));
                 let made = say(&self.all(&resource), &resource, (name, Some(uid)), &status).await?;
                 self.announce(name, uid, news).await;
-                Ok(seen(&made, watch::network).ok().map(|one| News::Network(Told::Changed(one))))
+                Ok(changed(&made, watch::network, News::Network))
             }
             Write::SriovObject { kind, key, network, spec } => {
                 let resource = sriov(*kind);
@@ -197,12 +196,8 @@ impl Writer {
                     .patch(&key.name, &apply(true), &Patch::Apply(&object))
                     .await?;
                 Ok(match kind {
-                    SriovKind::Policy => {
-                        seen(&made, watch::policy).ok().map(|one| News::Policy(Told::Changed(one)))
-                    }
-                    SriovKind::Network => seen(&made, watch::function_network)
-                        .ok()
-                        .map(|one| News::FunctionNetwork(Told::Changed(one))),
+                    SriovKind::Policy => changed(&made, watch::policy, News::Policy),
+                    SriovKind::Network => changed(&made, watch::function_network, News::FunctionNetwork),
                 })
             }
             Write::DeleteSriovObject { kind, key, uid, network_gone } => {
@@ -221,7 +216,7 @@ impl Writer {
                 let plans = if plans.is_empty() { Value::Null } else { json!(plans) };
                 let change = json!({"status": {"sriovPlan": plans}});
                 let made = self.all(&host()).patch_status(name, &merge(), &Patch::Merge(&change)).await?;
-                Ok(seen(&made, watch::host).ok().map(|one| News::Host(Told::Changed(one))))
+                Ok(changed(&made, watch::host, News::Host))
             }
             Write::Mirror { kind, name, from, spec, update } => {
                 self.mirror(*kind, name, from, spec, *update).await
@@ -235,7 +230,7 @@ impl Writer {
             Write::FormerStatus { name, status } => {
                 let (resource, status) = (mirrored(crds::FORMER_GROUP, Mirrored::Network), json!(status));
                 let made = say(&self.all(&resource), &resource, (name, None), &status).await?;
-                Ok(seen(&made, watch::former_object).ok().map(|one| News::FormerNetwork(Told::Changed(one))))
+                Ok(changed(&made, watch::former_object, News::FormerNetwork))
             }
         }
     }
@@ -258,18 +253,12 @@ impl Writer {
             api.patch(name, &apply(true), &Patch::Apply(&object)).await?
         } else {
             let object: DynamicObject = serde_json::from_value(object).map_err(kube::Error::SerdeError)?;
-            let parameters =
-                PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-            api.create(&parameters, &object).await?
+            api.create(&as_ours(), &object).await?
         };
         Ok(match kind {
-            Mirrored::Network => {
-                seen(&made, watch::network).ok().map(|one| News::Network(Told::Changed(one)))
-            }
-            Mirrored::Class => seen(&made, watch::class).ok().map(|one| News::Class(Told::Changed(one))),
-            Mirrored::Settings => {
-                seen(&made, watch::settings).ok().map(|one| News::Settings(Told::Changed(one)))
-            }
+            Mirrored::Network => changed(&made, watch::network, News::Network),
+            Mirrored::Class => changed(&made, watch::class, News::Class),
+            Mirrored::Settings => changed(&made, watch::settings, News::Settings),
         })
     }
 
@@ -343,6 +332,11 @@ fn mirrored(group: &str, kind: Mirrored) -> ApiResource {
     resource(group, "v1", kind.word(), kind.plural())
 }
 
+/// What a write has made of an object; absent when it cannot be read, which the watch will tell.
+fn changed<T>(made: &DynamicObject, read: Read<T>, wrap: fn(Told<T>) -> News) -> Option<News> {
+    seen(made, read).ok().map(|one| wrap(Told::Changed(one)))
+}
+
 fn sriov(kind: SriovKind) -> ApiResource {
     resource(SRIOV_GROUP, "v1", kind.word(), kind.plural())
 }
@@ -368,6 +362,10 @@ fn block_labels(name: &str, network: &str) -> [(String, String); 2] {
 
 fn apply(force: bool) -> PatchParams {
     PatchParams { force, field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}
+
+fn as_ours() -> PostParams {
+    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
 }
 
 fn merge() -> PatchParams {
@@ -422,7 +420,7 @@ fn verb(write: &Write) -> Verb {
 }
 
 fn refusal(error: &kube::Error) -> Refusal {
-    let kube::Error::Api(status) = error else { return Refusal::Away(chain(error)) };
+    let kube::Error::Api(status) = error else { return Refusal::Away(sentence(error)) };
     match status.code {
         409 => Refusal::Changed(status.message.clone()),
         429 => {
@@ -432,11 +430,4 @@ fn refusal(error: &kube::Error) -> Refusal {
         500.. => Refusal::Away(status.message.clone()),
         _ => Refusal::Refused(status.message.clone()),
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }

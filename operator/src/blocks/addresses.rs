@@ -1,7 +1,7 @@
 //! Where the addresses come from: as the network says, as the CIDR objects say, and what lies between.
 
 use crds::{Addressing, CidrConfig, NetworkSpec, Problem, SubnetSpec};
-use ipam::{Addresses, Plan, Subnet};
+use ipam::{Addresses, Subnet};
 use ipnet::IpNet;
 
 use super::{Input, Known, host};
@@ -62,10 +62,4 @@ pub(super) fn moved(input: &Input<'_>, known: &Known, addresses: &Addresses) -> 
         let now = now.unwrap_or_else(|| "none".to_owned());
         Some(format!("{name} has {} on {}, which would become {now}", entry.pod_cidr, key.net))
     })
-}
-
-/// Whether an exclude covers the whole block of a host.
-pub(super) fn is_excluded(plan: &Plan, addresses: &Addresses, key: &str, host: &str) -> bool {
-    let blocks = plan.host(addresses, key, host).unwrap_or_default();
-    blocks.iter().any(|block| block.excludes.contains(&block.pod))
 }

@@ -132,7 +132,7 @@ pub(super) fn blocks(
                 host_name: host.clone(),
                 pod_cidr: first.pod.to_string(),
                 pod_cidrs: both(&blocks),
-                ippool: pool_name(name, first.pod),
+                ippool: crds::pool_name(name, &first.pod.to_string()),
                 ..former
             };
             if let Some(nic) = nics.get(host.as_str()) {
@@ -163,9 +163,4 @@ pub(super) fn blocks(
 /// Blocks of both families; empty where the one of the first field says it all.
 fn both(blocks: &[HostPlan]) -> Vec<String> {
     if blocks.len() < 2 { Vec::new() } else { blocks.iter().map(|block| block.pod.to_string()).collect() }
-}
-
-/// Name of the IPPool of a block (CONTRACTS §5.6); the colons of IPv6, which no name may have, are dashes.
-pub fn pool_name(network: &str, block: IpNet) -> String {
-    format!("{network}-{}-{}", block.network(), block.prefix_len()).replace(':', "-")
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::seen::Meta;
+use crate::seen::{Meta, Version};
 
 fn namespace(name: &str, uid: &str, version: u64, active: bool) -> Versioned<Namespace> {
     let meta = Meta { key: Key::cluster(name), uid: uid.into(), ..Meta::default() };

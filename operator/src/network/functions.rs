@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use crds::{PluginType, SriovPlan};
 use serde_json::Value;
 
-use crate::attachment::GENERATED_LABEL;
 use crate::blocks::Presence;
 use crate::condition::{Finding, Kind, Reason};
 use crate::index::Index;
@@ -101,7 +100,7 @@ fn plans(index: &Index) -> BTreeMap<String, Plan> {
             .iter()
             .map(|one| Existing {
                 name: &one.meta.key.name,
-                generated: is_generated(&one.meta),
+                generated: one.meta.is_generated(),
                 spec: &one.spec,
             })
             .collect(),
@@ -111,7 +110,7 @@ fn plans(index: &Index) -> BTreeMap<String, Plan> {
             .iter()
             .map(|one| Existing {
                 name: &one.meta.key.name,
-                generated: is_generated(&one.meta),
+                generated: one.meta.is_generated(),
                 spec: &one.spec,
             })
             .collect(),
@@ -122,13 +121,9 @@ fn plans(index: &Index) -> BTreeMap<String, Plan> {
     sriov::plan(&networks, &world)
 }
 
-fn is_generated(meta: &Meta) -> bool {
-    meta.labels.get(GENERATED_LABEL).is_some_and(|value| value == "true")
-}
-
 /// It was made for this network: by us, with our label; by the predecessor, with the network's name.
 fn is_of(meta: &Meta, network: &str, former_name: &str) -> bool {
-    is_generated(meta)
+    meta.is_generated()
         && meta.labels.get(NETWORK_LABEL).map_or(meta.key.name == former_name, |label| label == network)
 }
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crds::{CidrSpec, ComputeResult, Discovery, NetworkStatus};
+use crds::{ComputeResult, Discovery, NetworkStatus};
 use ipam::PlanError;
 
-use super::{Found, objects_of};
+use super::Found;
 use crate::announcement;
 use crate::blocks::{Complaint, Presence, vlan_mode};
 use crate::condition::{Finding, Kind, Reason, Status};
@@ -16,32 +16,21 @@ use crate::write::Write;
 const NAMED: usize = 3;
 
 /// Says what is to be said; absent when it has been said already, or when changes are on their way that will say it.
-pub(super) fn write(
-    index: &Index,
-    found: &Found<'_>,
-    hosts: &BTreeMap<&str, Presence<'_>>,
-    now: &str,
-) -> Option<Write> {
-    // While changes are on their way and nothing has failed, only the first status of all is worth a write.
+pub(super) fn write(index: &Index, found: &Found<'_>, now: &str) -> Option<Write> {
+    // Changes that are on their way will say more in a moment; what has failed is told at once.
     if found.waiting && found.failures.is_empty() {
         return None;
     }
     let network = found.network;
     let former = &network.status;
-    let objects = objects_of(index, &network.meta.key.name);
-    let objects: Vec<&CidrSpec> = objects.into_values().collect();
-    let mut findings = vec![
-        discovered(found, hosts),
-        addresses(found),
-        attachments(index, found),
-        routes(index, found, &objects),
-    ];
+    let mut findings =
+        vec![discovered(found), addresses(found), attachments(index, found), routes(index, found)];
     findings.extend(found.sriov.clone());
     findings.push(ready(&findings));
     let conditions =
         findings.iter().map(|one| one.condition(network.meta.generation, &former.conditions, now)).collect();
     let wrong = findings.iter().find(|one| one.status == Status::False && one.kind != Kind::Ready);
-    let results = compute_results(&objects);
+    let results = compute_results(found);
     let status = NetworkStatus {
         discovery: Discovery {
             exist_daemon: count(index.hosts.len()),
@@ -69,10 +58,10 @@ pub(super) fn write(
     })
 }
 
-fn discovered(found: &Found<'_>, hosts: &BTreeMap<&str, Presence<'_>>) -> Finding {
+fn discovered(found: &Found<'_>) -> Finding {
     let kind = Kind::Discovered;
     let here = || {
-        hosts.iter().filter_map(|(name, presence)| match presence {
+        found.hosts.iter().filter_map(|(name, presence)| match presence {
             Presence::Here(nics) => Some((*name, *nics)),
             Presence::Silent => None,
         })
@@ -95,7 +84,7 @@ fn discovered(found: &Found<'_>, hosts: &BTreeMap<&str, Presence<'_>>) -> Findin
             format!("no host has a NIC {what}; give the NICs addresses, or correct spec.masterNets");
         return Finding::wrong(kind, Reason::NoInterfaces, message);
     }
-    let mtus = super::hosts::mtus(&found.nets, hosts);
+    let mtus = super::hosts::mtus(&found.nets, found.hosts);
     let spec = &found.network.spec;
     let says = !spec.mtu.is_empty() || spec.plugin.args.contains_key("mtu");
     if let (Some((small, of_small)), Some((large, of_large))) =
@@ -226,7 +215,7 @@ fn attachments(index: &Index, found: &Found<'_>) -> Finding {
 }
 
 /// What agents say of their routes.
-fn routes(index: &Index, found: &Found<'_>, objects: &[&CidrSpec]) -> Finding {
+fn routes(index: &Index, found: &Found<'_>) -> Finding {
     let kind = Kind::RoutesReady;
     let spec = &found.network.spec;
     if !spec.multi_nic_ipam || found.blocks.is_none() || !matches!(vlan_mode(spec).as_str(), "l3" | "l3s") {
@@ -237,8 +226,9 @@ fn routes(index: &Index, found: &Found<'_>, objects: &[&CidrSpec]) -> Finding {
         );
     }
     let name = &found.network.meta.key.name;
-    let mut hosts: Vec<&String> = objects
-        .iter()
+    let mut hosts: Vec<&String> = found
+        .objects
+        .values()
         .flat_map(|object| &object.cidr)
         .flat_map(|entry| &entry.hosts)
         .map(|host| &host.host_name)
@@ -324,9 +314,9 @@ fn route_status(findings: &[Finding]) -> &'static str {
 }
 
 /// Hosts by NIC network, over all objects.
-fn compute_results(objects: &[&CidrSpec]) -> Vec<ComputeResult> {
+fn compute_results(found: &Found<'_>) -> Vec<ComputeResult> {
     let mut counts: BTreeMap<(u32, &str), usize> = BTreeMap::new();
-    for entry in objects.iter().flat_map(|object| &object.cidr) {
+    for entry in found.objects.values().flat_map(|object| &object.cidr) {
         *counts.entry((entry.interface_index, &entry.net_address)).or_default() += entry.hosts.len();
     }
     let result = |((_, net), hosts): ((u32, &str), usize)| ComputeResult {
