@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "cluster")]
 use crate::condition::EmptyStatus;
 
+/// Label of what belongs to a network: the network's name.
+pub const NETWORK_LABEL: &str = "multinic.fms.io/network";
+
 /// The blocks of a network. Assignments never move.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "cluster", derive(kube::CustomResource))]
@@ -119,7 +122,7 @@ pub struct CidrHost {
     pub link_local: String,
     /// `suspended`: address or carrier are gone for now, nothing is freed (TRAPS O3). Default: empty, present.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schemars(extend("enum" = ["", "suspended"]))]
+    #[schemars(extend("enum" = ["", crate::SUSPENDED]))]
     pub state: String,
 }
 

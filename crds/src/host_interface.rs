@@ -9,6 +9,9 @@ use crate::sriov_plan::SriovPlan;
 /// Label of an object that nobody of ours writes or deletes; its value is `true` in any case.
 pub const UNMANAGED_LABEL: &str = "multi-nic-unmanaged";
 
+/// `state` of a NIC, and of a host's block on it, whose address or carrier is gone for now (TRAPS O3).
+pub const SUSPENDED: &str = "suspended";
+
 /// The secondary NICs of a node. The object has the node's name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -91,12 +94,21 @@ pub struct Interface {
     pub sriov: Option<SriovCapacity>,
     /// `suspended`: its address or carrier are gone for now. Default: empty, present.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schemars(extend("enum" = ["", "suspended"]))]
+    #[schemars(extend("enum" = ["", SUSPENDED]))]
     pub state: String,
     /// What the agent warns about, in words. Default: nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub warnings: Vec<String>,
+}
+
+impl Interface {
+    /// Networks that it has addresses in, of each family: that of `netAddress` first, each once.
+    pub fn networks(&self) -> impl Iterator<Item = &String> {
+        let first = std::iter::once(&self.net_address);
+        let others = self.net_addresses.iter().filter(|net| **net != self.net_address);
+        first.chain(others).filter(|net| !net.is_empty())
+    }
 }
 
 /// Virtual functions of a NIC.

@@ -48,14 +48,14 @@ mod validate;
 
 pub use addressing::{Addressing, Blocks, MULTI_NIC_IPAM};
 pub use arguments::PluginType;
-pub use cidr::{CidrConfig, CidrEntry, CidrHost, CidrSpec};
+pub use cidr::{CidrConfig, CidrEntry, CidrHost, CidrSpec, NETWORK_LABEL};
 pub use condition::{Condition, EmptyStatus};
 pub use config::{ConfigSpec, DaemonSpec, HostPathMount};
 #[cfg(feature = "cluster")]
 pub use definition::{Definition, FORMER_GROUP, GROUP, definitions};
 pub use device_class::{DeviceClass, DeviceClassSpec, DeviceIds};
 pub use host_interface::{
-    HostInterfaceSpec, HostInterfaceStatus, Interface, InterfaceStat, RouteReport, SriovCapacity,
+    HostInterfaceSpec, HostInterfaceStatus, Interface, InterfaceStat, RouteReport, SUSPENDED, SriovCapacity,
     UNMANAGED_LABEL,
 };
 pub use ip_pool::{Allocation, IpPoolSpec, pool_name};

@@ -144,8 +144,8 @@ impl EntryKey {
     }
 
     fn nic(&self, interface: Option<&Interface>) -> Nic {
-        let own = interface.map(host::nets_of).unwrap_or_default();
-        let mut nets: Vec<IpNet> = own.iter().filter_map(|net| net.parse().ok()).collect();
+        let own = interface.into_iter().flat_map(Interface::networks);
+        let mut nets: Vec<IpNet> = own.filter_map(|net| net.parse().ok()).collect();
         if nets.is_empty() {
             nets.extend(self.net.parse::<IpNet>().ok());
         }

@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use crds::NETWORK_LABEL;
 use futures_util::{StreamExt, pin_mut};
 use kube::api::{Api, ApiResource, DynamicObject};
 use kube::runtime::{WatchStreamExt, watcher};
@@ -19,7 +20,7 @@ use crate::seen::{
     Attachment, Blocks, Class, Former, FunctionNetwork, Host, Key, Meta, Namespace, Network, Node, NodeState,
     NvidiaPolicy, Policy, Seen, Settings, Version, Versioned,
 };
-use crate::write::{FIELD_MANAGER, NETWORK_LABEL};
+use crate::write::FIELD_MANAGER;
 
 /// Group of the SR-IOV operator's kinds.
 pub(crate) const SRIOV_GROUP: &str = "sriovnetwork.openshift.io";

@@ -11,9 +11,6 @@ use crate::seen::{Key, Meta, Version};
 /// Who owns the fields that we write (server-side apply).
 pub const FIELD_MANAGER: &str = "multi-nic-operator";
 
-/// Label of what belongs to a network: the network's name.
-pub const NETWORK_LABEL: &str = "multinic.fms.io/network";
-
 /// Label of a CIDR object: its number among those of its network.
 pub const SLICE_LABEL: &str = "multinic.fms.io/slice";
 

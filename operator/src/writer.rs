@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crds::NETWORK_LABEL;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::api::{
@@ -23,7 +24,7 @@ use crate::network::is_former_finalizer;
 use crate::run::sentence;
 use crate::seen::Key;
 use crate::watch::{self, MIRRORED_FROM, Read, SRIOV_GROUP, attachment_resource, resource, seen};
-use crate::write::{FIELD_MANAGER, Finalized, Mirrored, NETWORK_LABEL, SLICE_LABEL, SriovKind, Write};
+use crate::write::{FIELD_MANAGER, Finalized, Mirrored, SLICE_LABEL, SriovKind, Write};
 
 /// Requests under way at a time.
 const PARALLEL: usize = 16;

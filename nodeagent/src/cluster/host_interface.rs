@@ -2,12 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crds::{Interface, SriovCapacity};
+use crds::{Interface, SUSPENDED, SriovCapacity};
 use hwprobe::{Inventory, Nic, NicKind, NotSecondary, SpeedClass};
 use ipnet::IpNet;
-
-/// Value of `state` of a NIC whose address or carrier is gone for now.
-pub(super) const SUSPENDED: &str = "suspended";
 
 /// Most warnings of a NIC, as the definition has it.
 const WARNINGS: usize = 64;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crds::Interface;
+use crds::{Interface, SUSPENDED};
 
-use super::host_interface::{Found, SUSPENDED, key};
+use super::host_interface::{Found, key};
 
 /// How long an address or carrier must be away before anybody is told.
 const DOWN: Duration = Duration::from_secs(10);

@@ -6,9 +6,6 @@ use crds::{CidrHost, CidrSpec};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-/// Label that names the network of a CIDR object.
-pub(super) const NETWORK_LABEL: &str = "multinic.fms.io/network";
-
 /// One CIDR object.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -80,7 +77,7 @@ impl Slice {
             network: named.unwrap_or_default().to_owned(),
             subnets,
             routed: matches!(config.vlan_mode.as_str(), "l3" | "l3s"),
-            excludes: excludes.filter_map(|text| range(text)).collect(),
+            excludes: excludes.filter_map(|text| ipam::parse_exclude(text).ok()).collect(),
             entries: Vec::new(),
         };
         for entry in &spec.cidr {
@@ -128,12 +125,6 @@ fn several(list: &[String], single: &str) -> Vec<IpNet> {
 
 fn nets(texts: &[String]) -> Vec<IpNet> {
     texts.iter().filter_map(|text| text.parse::<IpNet>().ok()).map(|net| net.trunc()).collect()
-}
-
-/// A range, or a single address.
-fn range(text: &str) -> Option<IpNet> {
-    let net = text.parse::<IpNet>().ok().map(|net| net.trunc());
-    net.or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::future::ready;
 use std::time::Duration;
 
+use crds::NETWORK_LABEL;
 use crds::cluster::{Cidr, DeviceClass, HostInterface, MultiNicNetwork};
 use futures_util::{Stream, StreamExt};
 use kube::api::{Api, ApiResource, DynamicObject, ListParams};
@@ -16,7 +17,7 @@ use tokio::sync::mpsc;
 
 use super::access::words;
 use super::known::{Kind, Object, Said};
-use super::slice::{NETWORK_LABEL, Slice};
+use super::slice::Slice;
 use super::sriov_plans;
 
 /// Messages that may wait for the one who takes them in.

@@ -2,14 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crds::{CidrHost, Interface};
+use crds::{CidrHost, Interface, SUSPENDED};
 use ipam::{Addresses, HostPlan, Plan};
 use ipnet::IpNet;
 
 use super::{Arrived, EntryKey, Input, Known, Presence};
-
-/// State of what is away for now.
-const SUSPENDED: &str = "suspended";
 
 /// What the objects say of hosts.
 pub(super) fn known<'a>(objects: impl Iterator<Item = &'a crds::CidrSpec>) -> Known {
@@ -42,24 +39,14 @@ pub(super) fn numbers(input: &Input<'_>, addresses: &Addresses) -> Plan {
     plan
 }
 
-/// The networks of a NIC.
-pub(super) fn nets_of(interface: &Interface) -> Vec<&String> {
-    let first = std::iter::once(&interface.net_address).filter(|net| !net.is_empty());
-    first.chain(interface.net_addresses.iter().filter(|net| **net != interface.net_address)).collect()
-}
-
 /// The network that a NIC is an interface of: the first that `masterNets` lists, or its first.
 fn net_of<'a>(interface: &'a Interface, master_nets: &[String]) -> Option<&'a String> {
-    let nets = nets_of(interface);
-    if master_nets.is_empty() {
-        return nets.first().copied();
-    }
-    nets.into_iter().find(|net| master_nets.contains(net))
+    interface.networks().find(|net| master_nets.is_empty() || master_nets.contains(net))
 }
 
 /// Whether a host still has the NIC that an entry was made for.
 pub(super) fn still_there(key: &EntryKey, entry: &CidrHost, nics: &[Interface]) -> bool {
-    nics.iter().any(|nic| is_same(entry, nic) && nets_of(nic).contains(&&key.net))
+    nics.iter().any(|nic| is_same(entry, nic) && nic.networks().any(|net| *net == key.net))
 }
 
 /// By PCI address where both have one; the predecessor wrote none.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crds::{PluginType, SriovPlan};
+use crds::{NETWORK_LABEL, PluginType, SriovPlan};
 use serde_json::Value;
 
 use crate::blocks::Presence;
@@ -11,7 +11,7 @@ use crate::condition::{Finding, Kind, Reason};
 use crate::index::Index;
 use crate::seen::{Key, Meta, Network};
 use crate::sriov::{self, Existing, Host, Manager, Plan, Policies, World};
-use crate::write::{NETWORK_LABEL, SriovKind, Write};
+use crate::write::{SriovKind, Write};
 
 use super::presences;
 

@@ -36,9 +36,8 @@ pub(super) fn mtus(nets: &[String], hosts: &BTreeMap<&str, Presence<'_>>) -> BTr
     for (host, presence) in hosts {
         let Presence::Here(nics) = presence else { continue };
         for nic in nics.iter() {
-            let mut own = std::iter::once(&nic.net_address).chain(&nic.net_addresses);
             let mtu = nic.mtu.and_then(|mtu| u32::try_from(mtu).ok()).filter(|mtu| *mtu > 0);
-            if let Some(mtu) = mtu.filter(|_| own.any(|net| nets.contains(net))) {
+            if let Some(mtu) = mtu.filter(|_| nic.networks().any(|net| nets.contains(net))) {
                 found.entry(mtu).or_insert_with(|| format!("{} on {host}", nic.interface_name));
             }
         }

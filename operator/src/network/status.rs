@@ -71,10 +71,7 @@ fn discovered(found: &Found<'_>) -> Finding {
         return Finding::wrong(kind, Reason::NoHosts, message);
     }
     let wanted = &found.network.spec.master_nets;
-    let fits = |nic: &crds::Interface| {
-        let mut nets = std::iter::once(&nic.net_address).chain(&nic.net_addresses);
-        if wanted.is_empty() { nets.any(|net| !net.is_empty()) } else { nets.any(|net| wanted.contains(net)) }
-    };
+    let fits = |nic: &crds::Interface| nic.networks().any(|net| wanted.is_empty() || wanted.contains(net));
     let (with, without): (Vec<_>, Vec<_>) = here().partition(|(_, nics)| nics.iter().any(fits));
     let without: Vec<String> = without.iter().map(|(name, _)| (*name).to_owned()).collect();
     let what =

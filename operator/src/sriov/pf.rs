@@ -54,8 +54,7 @@ impl Host<'_> {
         let mut pfs: BTreeMap<String, Pf> = BTreeMap::new();
         for nic in self.interfaces.iter().filter(|nic| !nic.pci_address.is_empty()) {
             let address = nic.pci_address.to_ascii_lowercase();
-            let nets: BTreeSet<&String> =
-                nic.net_addresses.iter().chain([&nic.net_address]).filter(|net| !net.is_empty()).collect();
+            let nets: BTreeSet<&String> = nic.networks().collect();
             let pf = Pf {
                 address: address.clone(),
                 name: nic.interface_name.clone(),

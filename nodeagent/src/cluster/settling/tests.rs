@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crds::Interface;
+use crds::{Interface, SUSPENDED};
 
 use super::{DOWN, GONE, Settled, Settling};
-use crate::cluster::host_interface::{Found, SUSPENDED, key};
+use crate::cluster::host_interface::{Found, key};
 
 fn nic(name: &str, net: &str) -> Interface {
     let nets: Vec<String> = net.split_whitespace().map(str::to_owned).collect();
