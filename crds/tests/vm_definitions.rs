@@ -1,8 +1,7 @@
 //! The definitions against a real API server, through kubectl as a person has it.
 //!
 //! REQUIRES: KUBECONFIG of a control plane that has none of our kinds in use, and kubectl.
-//! The lab's server is 1.20 and does not know CEL rules: those keys are taken out here, never in the product;
-//! `tests/cluster/cel.rs` proves them.
+//! CEL rules, which the lab's server does not know, are proved by `tests/cluster/cel.rs`.
 #![cfg(feature = "cluster")]
 #![allow(
     clippy::unwrap_used,
@@ -11,53 +10,22 @@
     reason = "test code outside of test functions"
 )]
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+#[path = "../../lab/kubectl.rs"]
+mod kubectl;
+
+use std::process::Command;
 
 use serde_json::{Value, json};
 
-/// Runs kubectl with something on its standard input; what it printed, and whether it was content.
 fn kubectl(arguments: &[&str], input: &str) -> (bool, String) {
-    let mut child = Command::new("kubectl")
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("kubectl");
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    (output.status.success(), text.concat())
-}
-
-fn without_cel(value: &mut Value) {
-    match value {
-        Value::Object(members) => {
-            members.remove("x-kubernetes-validations");
-            members.values_mut().for_each(without_cel);
-        }
-        Value::Array(items) => items.iter_mut().for_each(without_cel),
-        _ => {}
-    }
+    kubectl::run(Command::new("kubectl"), arguments, input)
 }
 
 /// Our kinds in the cluster, from the files that people apply.
 fn install() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/crds");
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let yaml = std::fs::read_to_string(entry.unwrap().path()).unwrap();
-        let mut definition: Value = serde_saphyr::from_str(&yaml).unwrap();
-        without_cel(&mut definition);
-        names.push(format!("crd/{}", definition["metadata"]["name"].as_str().unwrap()));
-        let (well, said) = kubectl(&["apply", "-f", "-"], &definition.to_string());
-        assert!(well, "{said}");
-    }
+    let names = kubectl::install(kubectl, &kubectl::our_definitions());
     assert_eq!(names.len(), 12);
     for name in &names {
-        let (well, said) = kubectl(&["wait", "--for=condition=Established", "--timeout=60s", name], "");
-        assert!(well, "{said}");
         let (_, said) = kubectl(
             &["get", name, "-o", "jsonpath={.status.conditions[*].type}={.status.conditions[*].status}"],
             "",

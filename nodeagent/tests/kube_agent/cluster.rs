@@ -1,14 +1,14 @@
 //! The cluster of a test, as a person with kubectl has it.
 
 use std::fs::File;
-use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::harness::wait_for;
+use crate::kubectl;
 
 /// Name of the node that the agent under test is.
 pub(crate) const NODE: &str = "n1";
@@ -35,23 +35,12 @@ impl Cluster {
         cluster
     }
 
-    /// Our kinds without CEL rules (the lab's server is 1.20), and the agent's rights.
+    /// Our kinds and the agent's rights.
     pub(crate) fn install(&self) {
+        let mut files = kubectl::our_definitions();
+        files.retain(|file| file.to_string_lossy().ends_with(".multinic.fms.io.yaml"));
+        kubectl::install(|arguments, input| self.run(arguments, input), &files);
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-        let mut names = Vec::new();
-        for entry in std::fs::read_dir(format!("{root}/deploy/crds")).unwrap() {
-            let path = entry.unwrap().path();
-            if !path.to_string_lossy().ends_with(".multinic.fms.io.yaml") {
-                continue;
-            }
-            let mut definition: Value =
-                serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-            without_cel(&mut definition);
-            names.push(format!("crd/{}", definition["metadata"]["name"].as_str().unwrap()));
-            self.apply(&definition);
-        }
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        self.must(&[&["wait", "--for=condition=Established", "--timeout=60s"][..], &names].concat(), "");
         for file in ["namespace.yaml", "agent-rbac.yaml"] {
             self.must(&["apply", "-f", &format!("{root}/deploy/base/{file}")], "");
         }
@@ -71,19 +60,9 @@ impl Cluster {
 
     fn run(&self, arguments: &[&str], input: &str) -> (bool, String) {
         let network = format!("--net=/proc/{}/fd/{}", std::process::id(), self.network.as_raw_fd());
-        let mut child = Command::new("nsenter")
-            .args([&network, "kubectl"])
-            .env("KUBECONFIG", self.folder.join("kubeconfig"))
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("kubectl");
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        let text = if output.status.success() { output.stdout } else { output.stderr };
-        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+        let mut kubectl = Command::new("nsenter");
+        kubectl.args([&network, "kubectl"]).env("KUBECONFIG", self.folder.join("kubeconfig"));
+        kubectl::run(kubectl, arguments, input)
     }
 
     pub(crate) fn apply(&self, object: &Value) {
@@ -162,16 +141,5 @@ impl Cluster {
                 "cidr": entries,
             },
         }));
-    }
-}
-
-fn without_cel(value: &mut Value) {
-    match value {
-        Value::Object(members) => {
-            members.remove("x-kubernetes-validations");
-            members.values_mut().for_each(without_cel);
-        }
-        Value::Array(items) => items.iter_mut().for_each(without_cel),
-        _ => {}
     }
 }

@@ -14,6 +14,8 @@
 
 #[path = "../harness/mod.rs"]
 mod harness;
+#[path = "../../../lab/kubectl.rs"]
+mod kubectl;
 
 mod cluster;
 mod functions;

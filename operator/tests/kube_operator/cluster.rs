@@ -1,11 +1,12 @@
 //! The cluster of a test, as a person with kubectl has it, and operators that run in it.
 
-use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+
+use crate::kubectl;
 
 /// The operator's account, as the audit log has it.
 const USER: &str = "system:serviceaccount:multi-nic-cni-operator:multi-nic-operator";
@@ -72,26 +73,12 @@ impl Cluster {
         }
     }
 
-    /// Our kinds without CEL rules (the lab's server is 1.20), attachment definitions, the operator's rights.
+    /// Our kinds, attachment definitions, the operator's rights.
     pub(crate) fn install(&self) {
+        let mut files = kubectl::our_definitions();
+        files.push(foreign("network-attachment-definitions"));
+        kubectl::install(|arguments, input| self.run(arguments, input), &files);
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-        let mut files: Vec<PathBuf> = std::fs::read_dir(format!("{root}/deploy/crds"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        files.push(
-            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign/network-attachment-definitions.yaml").into(),
-        );
-        let mut names = Vec::new();
-        for file in files {
-            let mut definition: Value =
-                serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
-            without_cel(&mut definition);
-            names.push(format!("crd/{}", definition["metadata"]["name"].as_str().unwrap()));
-            self.apply(&definition);
-        }
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        self.must(&[&["wait", "--for=condition=Established", "--timeout=60s"][..], &names].concat(), "");
         for file in ["namespace.yaml", "operator-rbac.yaml"] {
             self.must(&["apply", "-f", &format!("{root}/deploy/base/{file}")], "");
         }
@@ -110,18 +97,9 @@ impl Cluster {
     }
 
     fn run(&self, arguments: &[&str], input: &str) -> (bool, String) {
-        let mut child = Command::new("kubectl")
-            .env("KUBECONFIG", self.folder.join("kubeconfig"))
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("kubectl");
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        let text = if output.status.success() { output.stdout } else { output.stderr };
-        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+        let mut kubectl = Command::new("kubectl");
+        kubectl.env("KUBECONFIG", self.folder.join("kubeconfig"));
+        kubectl::run(kubectl, arguments, input)
     }
 
     pub(crate) fn apply(&self, object: &Value) {
@@ -355,15 +333,4 @@ pub(crate) fn sample(name: &str, namespaces: &[&str]) -> Value {
 /// The definition of a kind of others.
 fn foreign(kind: &str) -> PathBuf {
     format!("{}/tests/foreign/{kind}.yaml", env!("CARGO_MANIFEST_DIR")).into()
-}
-
-fn without_cel(value: &mut Value) {
-    match value {
-        Value::Object(members) => {
-            members.remove("x-kubernetes-validations");
-            members.values_mut().for_each(without_cel);
-        }
-        Value::Array(items) => items.iter_mut().for_each(without_cel),
-        _ => {}
-    }
 }

@@ -10,6 +10,9 @@
     reason = "test code outside of test functions"
 )]
 
+#[path = "../../../lab/kubectl.rs"]
+mod kubectl;
+
 mod cluster;
 mod former;
 mod functions;
