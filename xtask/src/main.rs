@@ -6,6 +6,7 @@
 
 mod bench;
 mod codegen;
+mod dist;
 mod http;
 mod lab;
 mod output;
@@ -42,6 +43,8 @@ enum Command {
     Codegen(codegen::Arguments),
     /// Measure, beside the tools that people use today.
     Bench(bench::Arguments),
+    /// Make the executables, and container images of them.
+    Dist(dist::Arguments),
     /// Let pods come and go while the agent is killed, for long (needs root).
     Soak(soak::Arguments),
 }
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Command::Tidy(arguments) => tidy::run(&arguments),
         Command::Codegen(arguments) => codegen::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Dist(arguments) => dist::run(&arguments),
         Command::Soak(arguments) => soak::run(&arguments),
     };
     result.unwrap_or_else(|error| {

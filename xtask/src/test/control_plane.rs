@@ -15,7 +15,7 @@ pub(crate) struct ControlPlane<'a> {
 }
 
 impl<'a> ControlPlane<'a> {
-    /// Not the port of a control plane that a developer has up; etcd and the controllers have the three after it.
+    /// Not the port of a control plane that a developer has up; etcd, the controllers and the scheduler have the four after it.
     pub(crate) const PORT: u16 = 16543;
 
     /// Starts it; `before` are scripts of the lab that must have run.
