@@ -37,6 +37,8 @@ pub struct Parts {
     pub store: Option<Arc<Store>>,
     /// Folder of notes and files of delegates.
     pub state_dir: PathBuf,
+    /// The host's `/proc`, with `sys/net` that may be written.
+    pub procfs: PathBuf,
     /// Id of this boot.
     pub boot: String,
     /// Seconds that an address rests after it was given back.
@@ -124,7 +126,7 @@ impl Engine {
     /// When the namespace or the store cannot be read.
     pub fn open(parts: Parts) -> Result<Self, Error> {
         let internal = |words: String| Error::new(code::INTERNAL, words);
-        let home = HostNamespace::current().map_err(|error| internal(words(&error)))?;
+        let home = HostNamespace::with_proc(&parts.procfs).map_err(|error| internal(words(&error)))?;
         let mut book = Book::new(parts.quarantine);
         book.know(&(parts.networks)());
         if let Some(store) = &parts.store {

@@ -29,7 +29,7 @@ use crate::routes::{RouteParts, Routes};
 use crate::serve::Server;
 use crate::sriov::{PfParts, PfTask};
 use crate::standalone::{PlannerParts, Standalone, StandaloneParts};
-use crate::{logging, systemd};
+use crate::{logging, plugins, systemd};
 
 /// How long open connections may take to end.
 const FAREWELL: Duration = Duration::from_millis(1200);
@@ -161,6 +161,9 @@ pub fn run(config: Config) -> Result<(), AgentError> {
     }
     if let Some(attaching) = &attaching {
         runtime.spawn(attaching.look_at_nics(newest.subscribe()));
+    }
+    if let (Some(folders), Some(_)) = (config.plugins.clone(), &attaching) {
+        runtime.spawn(plugins::keep(folders, cache.handle.clone()));
     }
     if let Some(pfs) = &pfs {
         runtime.spawn(pfs.follow(newest.subscribe(), &networks));

@@ -46,6 +46,7 @@ impl Attaching {
         let parts = Parts {
             store,
             state_dir: config.state_dir.clone(),
+            procfs: config.procfs.clone(),
             boot: Identity::of_this_machine().boot,
             quarantine: QUARANTINE,
             inventory: Box::new(move || {

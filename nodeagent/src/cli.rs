@@ -44,8 +44,17 @@ pub struct Cli {
     #[arg(long, value_name = "DIR", default_value = "/var/lib/multi-nic")]
     pub state_dir: PathBuf,
     /// Folder of the Unix socket `api.sock`.
-    #[arg(long, value_name = "DIR", default_value = "/run/multi-nic")]
+    #[arg(long, value_name = "DIR", default_value = "/run/multi-nic", global = true)]
     pub run_dir: PathBuf,
+    /// Keeps the CNI executables in DIR, where the runtime starts plugins from; they stay when the agent ends.
+    #[arg(long, value_name = "DIR")]
+    pub install_plugins: Option<PathBuf>,
+    /// Folder that has the executables to install. Default: the one that has multi-nicd.
+    #[arg(long, value_name = "DIR", requires = "install_plugins")]
+    pub plugins_from: Option<PathBuf>,
+    /// The host's /proc, with settings of the kernel that may be written. In a container the own one is read-only.
+    #[arg(long, value_name = "DIR", default_value = "/proc")]
+    pub procfs: PathBuf,
     /// Seconds between two full readings of the machine, or `off`.
     #[arg(long, value_name = "SECONDS|off", value_parser = interval)]
     pub reprobe_interval: Option<ReprobeInterval>,
@@ -79,9 +88,24 @@ pub enum Command {
         /// Name of a MultiNicNetwork that a file of the configuration folder defines.
         network: String,
     },
+    /// Asks the agent of this machine over its socket in --run-dir; ends with 1 when the answer is no. For whatever
+    /// supervises it and cannot come to its port.
+    Probe {
+        /// What to ask.
+        what: Question,
+    },
     /// Prints what the policies of the configuration folder want of this machine's PFs, and what would be done. Changes
     /// nothing. What was given over the API is not known to it: see /v1/sriov/pfs.
     SriovPlan,
+}
+
+/// What `multi-nicd probe` asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Question {
+    /// Whether it lives (`/livez`).
+    Live,
+    /// Whether it serves (`/readyz`).
+    Ready,
 }
 
 /// Which machine the agent shows.

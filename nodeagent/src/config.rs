@@ -20,6 +20,7 @@ use std::path::PathBuf;
 
 use crate::cli::{Cli, Machine};
 use crate::cluster::{Access, ClusterMode};
+use crate::plugins::PluginFolders;
 
 /// Name of this node, as the predecessor's DaemonSet hands it in.
 const NODE_NAME: &str = "K8S_NODENAME";
@@ -44,6 +45,10 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Folder of the Unix socket.
     pub run_dir: PathBuf,
+    /// The host's `/proc`.
+    pub procfs: PathBuf,
+    /// Where the CNI executables are kept; absent when that is somebody else's work.
+    pub plugins: Option<PluginFolders>,
 }
 
 impl Config {
@@ -77,8 +82,18 @@ impl Config {
             machine: cli.machine(),
             state_dir: cli.state_dir.clone(),
             run_dir: cli.run_dir.clone(),
+            procfs: cli.procfs.clone(),
+            plugins: plugins(cli),
         })
     }
+}
+
+/// Where the flags want the CNI executables.
+fn plugins(cli: &Cli) -> Option<PluginFolders> {
+    let into = cli.install_plugins.clone()?;
+    let own = || Some(std::env::current_exe().ok()?.parent()?.to_owned());
+    let from = cli.plugins_from.clone().or_else(own).unwrap_or_default();
+    Some(PluginFolders { into, from })
 }
 
 /// The cluster that the flags name.

@@ -37,7 +37,9 @@ mod nearest;
 mod page;
 mod peer;
 mod planning;
+mod plugins;
 mod podresources;
+mod probing;
 mod rest;
 mod routes;
 mod running;
@@ -47,13 +49,15 @@ mod standalone;
 mod systemd;
 
 pub use agent::{AgentError, run};
-pub use cli::{Cli, Command, Machine};
+pub use cli::{Cli, Command, Machine, Question};
 pub use cluster::{Access, ClusterMode};
 pub use config::{
     Config, ConfigError, DeviceClass, DevicePlugin, DevicePool, DeviceUse, Limits, LinkType, LogFormat,
     LogLevel, PciId, PfPolicySettings, PoolKind, Ranged, ReprobeInterval, Selector, Settings, default_file,
 };
 pub use inventory::cache::CacheError;
+pub use plugins::PluginFolders;
+pub use probing::{ProbeError, probe};
 pub use rest::openapi_document;
 pub use sriov::{SriovPlanError, sriov_plan};
 pub use standalone::{CniConfigError, cni_config};

@@ -29,6 +29,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Some(Command::Openapi) => {
             return print(&nodeagent::openapi_document().context("make the OpenAPI document")?);
         }
+        Some(Command::Probe { what }) => return Ok(nodeagent::probe(&cli.run_dir, *what)?),
         Some(Command::SriovPlan) => return print(&nodeagent::sriov_plan(&cli.config)?),
         Some(Command::CniConfig { network }) => return print(&nodeagent::cni_config(&cli.config, network)?),
     }

@@ -117,6 +117,7 @@ impl Host {
         Engine::open(Parts {
             store,
             state_dir: self.folder.path().to_owned(),
+            procfs: "/proc".into(),
             boot: self.boot.clone(),
             quarantine: 60,
             inventory: Box::new(move || Some(Arc::clone(&inventory.lock().unwrap()))),

@@ -58,6 +58,10 @@ pub enum WarningCode {
     UplinkUnknown,
     /// The REST port is taken by somebody else; tried again.
     RestPortBusy,
+    /// The CNI executables are not where the runtime looks for them; tried again.
+    PluginsNotInstalled,
+    /// The agent may not do something that it will need; looked at once, at its start.
+    RightMissing,
     /// Another device plugin serves a resource that we were to serve; looked at again.
     ResourceTaken,
     /// RDMA devices are in another mode than the configuration wants.
@@ -80,6 +84,8 @@ impl WarningCode {
             Self::DuplicateMac => "duplicateMac",
             Self::UplinkUnknown => "uplinkUnknown",
             Self::RestPortBusy => "restPortBusy",
+            Self::PluginsNotInstalled => "pluginsNotInstalled",
+            Self::RightMissing => "rightMissing",
             Self::ResourceTaken => "resourceTaken",
             Self::RdmaModeOther => "rdmaModeOther",
         }

@@ -135,7 +135,8 @@ const WARNINGS = {
   portBelowCapability: 'port below capability', portBelowSiblings: 'port below its siblings',
   sriovOffInFirmware: 'SR-IOV off in firmware', noIommu: 'no IOMMU', mtuDiffers: 'MTU differs',
   farFromGpus: 'far from GPUs', duplicateMac: 'duplicate MAC', uplinkUnknown: 'uplink unknown',
-  restPortBusy: 'REST port busy', resourceTaken: 'resource taken', rdmaModeOther: 'RDMA mode is another',
+  restPortBusy: 'REST port busy', pluginsNotInstalled: 'CNI executables not installed',
+  rightMissing: 'a right is missing', resourceTaken: 'resource taken', rdmaModeOther: 'RDMA mode is another',
 };
 
 /** A warning's code. */

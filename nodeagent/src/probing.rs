@@ -1,0 +1,49 @@
+//! `multi-nicd probe`: asks the agent of this machine over its Unix socket.
+//!
+//! The port may be somebody else's (TRAPS H7), and then a probe over TCP would end an agent that serves pods well.
+
+use std::path::{Path, PathBuf};
+
+use openapi::{Client, ClientError};
+
+use crate::cli::Question;
+
+/// Why the answer is no.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProbeError {
+    /// Nobody answers, or not in words that are understood.
+    #[error("ask the agent at {}", socket.display())]
+    Ask {
+        /// Its socket.
+        socket: PathBuf,
+        /// What went wrong.
+        #[source]
+        source: Box<ClientError>,
+    },
+    /// There is no runtime to ask in.
+    #[error("start")]
+    Start(#[source] std::io::Error),
+    /// The agent says so itself.
+    #[error("the agent is not ready: its inventory has not been read yet, or nobody reads it any more")]
+    NotReady,
+}
+
+/// Asks the agent whose socket is in `run_dir`.
+///
+/// # Errors
+/// When the answer is no, or there is none.
+pub fn probe(run_dir: &Path, what: Question) -> Result<(), ProbeError> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ProbeError::Start)?;
+    let socket = run_dir.join("api.sock");
+    let client = Client::unix(&socket);
+    let ask = |source| ProbeError::Ask { socket: socket.clone(), source: Box::new(source) };
+    runtime.block_on(async {
+        match what {
+            Question::Live => client.livez().await.map(drop).map_err(ask),
+            Question::Ready if client.readyz().await.map_err(ask)?.ready => Ok(()),
+            Question::Ready => Err(ProbeError::NotReady),
+        }
+    })
+}
