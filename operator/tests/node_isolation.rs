@@ -1,4 +1,4 @@
-//! `deploy/base/node-isolation.yaml`, evaluated as an API server of Kubernetes 1.30 does (TRAPS O5). The lab's server is
+//! `deploy/node-isolation/node-isolation.yaml`, evaluated as an API server of Kubernetes 1.30 does (TRAPS O5). The lab's server is
 //! 1.20 and does not know such policies.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test code outside of test functions")]
 
@@ -11,7 +11,7 @@ const AGENT: &str = "system:serviceaccount:multi-nic-cni-operator:multi-nicd";
 
 /// The policy's own answer: absent: allowed, or none of its business; else the message.
 fn refusal(request: &Value, object: &Value, old: &Value) -> Option<String> {
-    let text = include_str!("../../deploy/base/node-isolation.yaml");
+    let text = include_str!("../../deploy/node-isolation/node-isolation.yaml");
     let policy: Value = serde_saphyr::from_str(text.split("\n---\n").next().unwrap()).unwrap();
     let spec = &policy["spec"];
     let mut variables = BTreeMap::new();
