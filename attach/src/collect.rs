@@ -22,7 +22,10 @@ impl Engine {
             Valid::These(valid) => Some(valid),
         };
         let stale = self.attachments().into_iter().filter(|attachment| {
-            attachment.key.network == request.conf.name && attachment.tool == request.tool
+            // What an annotation asked for is another list's to collect.
+            attachment.key.network == request.conf.name
+                && attachment.tool == request.tool
+                && attachment.chain.is_none()
         });
         let stale: Vec<Key> = stale
             .filter(|attachment| match valid {

@@ -201,6 +201,15 @@ impl Engine {
 
     /// A note counts for what it was written for: the same boot, and the same namespace where it knew one.
     fn apply_note(&self, note: &note::Note, key: &Key, conversation: &mut dyn Conversation) {
+        for member in self.members(key) {
+            if let Ok(_one) = self.one_for(&member.key) {
+                self.apply_note_to(note, &member.key, conversation);
+            }
+        }
+        self.apply_note_to(note, key, conversation);
+    }
+
+    fn apply_note_to(&self, note: &note::Note, key: &Key, conversation: &mut dyn Conversation) {
         let Some(known) = self.attachment(key) else { return };
         let same_place = note.cookie.is_none() || known.cookie.is_none() || note.cookie == known.cookie;
         if known.boot != note.boot || !same_place || known.since > note.time {

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use cni::chained::Chained;
 use cni::error::code;
-use cni::protocol::{Call, DelegateCall};
+use cni::protocol::{Call, DelegateCall, Tool};
 use cni::{Command, Error};
 use datapath::netns::HostNamespace;
 use hwprobe::{HwAddr, Inventory};
@@ -17,11 +18,12 @@ use store::{Batch, Store, Table};
 
 use crate::announcing::Announcing;
 use crate::book::Book;
+use crate::chained::{Asking, Wanted};
 use crate::debts::Busy;
 use crate::delegated::Conversation;
 use crate::gate::{Gate, Pass};
 use crate::network::Networks;
-use crate::record::{Attachment, Key};
+use crate::record::{Attachment, Key, Pod};
 use crate::request::Request;
 use crate::vf::SriovParts;
 
@@ -30,6 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Idle route sockets that are kept.
 const SOCKETS: usize = 16;
+
+/// Turns a pod's annotation into networks.
+pub type Annotated = Box<dyn Fn(&Asking<'_>) -> Result<Vec<Wanted>, Error> + Send + Sync>;
 
 /// What the engine works with.
 pub struct Parts {
@@ -47,6 +52,8 @@ pub struct Parts {
     pub inventory: Box<dyn Fn() -> Option<Arc<Inventory>> + Send + Sync>,
     /// Gives the networks as they are now.
     pub networks: Box<dyn Fn() -> Arc<Networks> + Send + Sync>,
+    /// What a pod's annotation comes to, for calls of the cluster network's list. It may wait, and refuse.
+    pub annotated: Annotated,
     /// Is told what happened.
     pub tell: Box<dyn Fn(Event) + Send + Sync>,
     /// Threads that may work in the kernel at once for ADDs; 2 for each processor is right.
@@ -79,6 +86,11 @@ pub enum Event {
         link: u16,
         /// MTU of the NIC now, bytes.
         mtu: u32,
+    },
+    /// All that this pod's annotation asks for was made; each network has been told before.
+    Chained {
+        /// Which.
+        pod: Pod,
     },
     /// It could not be made.
     Failed {
@@ -186,6 +198,11 @@ impl Engine {
         netns: Option<OwnedFd>,
         conversation: &mut dyn Conversation,
     ) -> Result<Option<String>, Error> {
+        if call.tool == Tool::MultiNic
+            && let Some(chained) = Chained::read(&call.config)?
+        {
+            return self.chained(call, &chained, netns, conversation);
+        }
         let request = Request::read(call)?;
         match call.environment.command {
             Command::Add => {

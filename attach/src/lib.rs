@@ -7,6 +7,7 @@
 mod add;
 mod announcing;
 mod book;
+mod chained;
 mod check;
 mod collect;
 mod debts;
@@ -31,8 +32,9 @@ mod sweep;
 pub mod usage;
 mod vf;
 
+pub use chained::{Asking, Wanted, cluster_result, own_result};
 pub use delegated::{Conversation, Gone, NoConversation};
-pub use engine::{Answer, Engine, Event, Parts};
+pub use engine::{Annotated, Answer, Engine, Event, Parts};
 pub use failpoint::{STEPS, VF_STEPS};
 pub use leases::Lease;
 pub use recover::Recovered;

@@ -202,6 +202,7 @@ pub(crate) fn blank(request: &Request, group: u32, boot: &str) -> Attachment {
         config: request.text.clone(),
         args: request.environment.args.clone(),
         pod: request.pod.clone(),
+        chain: request.chain.clone(),
         ..Attachment::new(request.key.clone(), request.tool, group, boot)
     }
 }

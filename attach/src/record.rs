@@ -89,6 +89,9 @@ pub struct Attachment {
     /// The pod, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<Pod>,
+    /// The call of the cluster network's list that it was made for, where a pod's annotation asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<Chain>,
     /// When it was asked for, seconds since 1970.
     pub since: u64,
     /// Number that the pod's links of this attachment carry as their group, and that their indices begin from.
@@ -142,7 +145,7 @@ pub enum Tool {
 }
 
 /// The pod that asked, as `CNI_ARGS` names it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Pod {
     /// `K8S_POD_NAMESPACE`.
@@ -152,6 +155,29 @@ pub struct Pod {
     /// `K8S_POD_UID`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub uid: String,
+}
+
+/// A call of the cluster network's list (TRAPS C1).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Chain {
+    /// Name of the list.
+    pub network: String,
+    /// `CNI_IFNAME` of the call.
+    pub ifname: String,
+    /// Namespace and name of the attachment definition that the annotation names, with a slash between.
+    pub name: String,
+    /// Position in the annotation, from 0.
+    pub position: u16,
+    /// What the plugins before ours answered.
+    pub cluster: Value,
+}
+
+impl Chain {
+    /// Whether the attachment of this key was made for the call `of`.
+    pub(crate) fn is_of(&self, key: &Key, of: &Key) -> bool {
+        self.network == of.network && self.ifname == of.ifname && key.container_id == of.container_id
+    }
 }
 
 /// One link of a pod.
@@ -370,6 +396,7 @@ impl Attachment {
             config: String::new(),
             args: String::new(),
             pod: None,
+            chain: None,
             since: now(),
             group,
             links: Vec::new(),

@@ -9,7 +9,7 @@ use cni::error::code;
 use cni::protocol::{Call, Tool as CallTool};
 use cni::{Command, Environment, Error, NetConf};
 
-use crate::record::{Key, Pod, Tool};
+use crate::record::{Chain, Key, Pod, Tool};
 use crate::select::LinkUse;
 
 /// A call about one container.
@@ -23,6 +23,8 @@ pub(crate) struct Request {
     pub(crate) text: String,
     pub(crate) digest: u64,
     pub(crate) pod: Option<Pod>,
+    /// The call of the cluster network's list that it is part of.
+    pub(crate) chain: Option<Chain>,
 }
 
 impl Request {
@@ -61,6 +63,7 @@ impl Request {
             },
             digest: hasher.finish(),
             pod: (!named.name.is_empty()).then_some(named),
+            chain: None,
             text: call.config.clone(),
             environment,
             conf,

@@ -5,6 +5,7 @@
 //! [`crate::STATE_DIR`]; who runs a CNI plugin is root and chooses its environment anyhow.
 
 mod absent;
+mod chained;
 mod conversation;
 mod debts;
 mod namespace;
@@ -100,6 +101,11 @@ fn serve(tool: Tool, version: &mut Option<String>) -> Result<i32, Error> {
     }
     let config = input()?;
     let network = head(&config, environment.command, version)?;
+    if tool == Tool::MultiNic
+        && let Some(status) = chained::alone(&config, environment.command)?
+    {
+        return Ok(status);
+    }
     let netns = match namespace::open(&environment)? {
         Namespace::Open(fd) => Some(fd),
         Namespace::None => None,

@@ -36,8 +36,11 @@ pub(crate) fn is_name(text: &str) -> bool {
     text.ends_with(".json") && !text.starts_with('.') && !text.contains(['/', '\0'])
 }
 
-/// Writes a file beside its place, syncs it, and puts it there; readable by its owner alone.
-pub(crate) fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
+/// Writes a file beside its place, syncs it, and puts it there; readable by its owner alone (mode 0600). Gives its path.
+///
+/// # Errors
+/// When the folder cannot be made or written; the file is then as it was.
+pub fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
     if !folder.is_dir() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         // A folder that is lost with the power takes its files along.

@@ -26,12 +26,13 @@
 #![deny(unsafe_code)]
 
 pub mod caller;
+pub mod chained;
 pub mod config;
 pub mod delegate;
 pub mod delegate_file;
 pub mod environment;
 pub mod error;
-mod file;
+pub mod file;
 pub mod note;
 pub mod plugin_run;
 pub mod protocol;

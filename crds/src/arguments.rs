@@ -185,6 +185,15 @@ impl Form {
 }
 
 impl PluginSpec {
+    /// Name of the resource that the virtual functions of `network` are given out as, without prefix: argument
+    /// `resourceName`, else the network's own name without dots and dashes (CONTRACTS §3).
+    pub fn resource_name(&self, network: &str) -> String {
+        match self.text("resourceName") {
+            "" => network.replace(['.', '-'], ""),
+            given => given.to_owned(),
+        }
+    }
+
     /// An argument that is a whole number; absent: it is not given, or none.
     pub fn number(&self, argument: &str) -> Option<i64> {
         number(self.args.get(argument)?)

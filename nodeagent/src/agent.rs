@@ -11,9 +11,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::attaching::Attaching;
+use crate::chained::{self, Asks, Untold};
 use crate::cli::Machine;
 use crate::clock::rfc3339;
-use crate::cluster::{Cluster, ClusterMode, KeeperParts, PoolParts};
+use crate::cluster::{Cluster, ClusterMode, KeeperParts, PodParts, PodStatusParts, PoolParts};
 use crate::config::{Config, pf_policies};
 use crate::current_networks::Current;
 use crate::device_plugin::{self, PluginParts, Pools};
@@ -110,10 +111,21 @@ pub fn run(config: Config) -> Result<(), AgentError> {
     let standalone =
         cluster.is_none().then(|| standalone(&config, store.clone(), &networks, newest.subscribe()));
     let standalone = standalone.flatten();
-    let history = History::new(Arc::clone(&log), Arc::clone(&metrics), newest.subscribe());
+    let untold = Untold::default();
+    let asks =
+        Asks::new(networks.clone(), settings.device_plugin.kubelet_dir.join("pod-resources/kubelet.sock"));
+    let history = History::new(Arc::clone(&log), Arc::clone(&metrics), newest.subscribe(), untold.clone());
     let functions = SriovParts::default();
-    let attaching =
-        Attaching::start(&config, store.clone(), &newest.subscribe(), &networks, history, functions.clone());
+    let answers = asks.clone();
+    let attaching = Attaching::start(
+        &config,
+        store.clone(),
+        &newest.subscribe(),
+        &networks,
+        history,
+        Box::new(move |asking| answers.answer(asking)),
+        functions.clone(),
+    );
     if let Some(wanted) = settings.rdma_mode.filter(|_| config.machine == Machine::Live) {
         set_rdma_mode(&functions.roots, wanted, &cache.handle);
     }
@@ -145,16 +157,23 @@ pub fn run(config: Config) -> Result<(), AgentError> {
         .enable_all()
         .build()
         .map_err(AgentError::Runtime)?;
+    asks.run_in(runtime.handle().clone());
+    // Only an agent that serves pods may stand in the cluster network's list.
+    if let Some(folder) = config.chain.clone().filter(|_| attaching.is_some()) {
+        runtime.spawn(async move {
+            if let Err(error) = chained::keep_list(folder).await {
+                tracing::error!(%error, "changes of the cluster network's list are not noticed");
+            }
+        });
+    }
     if let Some(cluster) = cluster {
-        let calls = attaching.as_ref().map(Attaching::calls);
-        let pools = PoolParts {
-            attached: Box::new(move || {
-                calls.as_ref().map_or_else(Vec::new, |calls| calls.engine().attachments())
-            }),
-            events: log.subscribe().1,
-            networks: networks.clone(),
+        let attached = || {
+            let calls = attaching.as_ref().map(Attaching::calls);
+            Box::new(move || calls.as_ref().map_or_else(Vec::new, |calls| calls.engine().attachments()))
         };
-        runtime.spawn(cluster.follow(newest.subscribe(), pools));
+        let pools = PoolParts { attached: attached(), events: log.subscribe().1, networks: networks.clone() };
+        let pods = PodParts { asks: asks.clone(), status: PodStatusParts { attached: attached(), untold } };
+        runtime.spawn(cluster.follow(newest.subscribe(), pools, pods));
     }
     if let Some(standalone) = &standalone {
         runtime.spawn(standalone.follow(newest.subscribe()));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use attach::{Engine, Parts, SriovParts};
+use attach::{Annotated, Engine, Parts, SriovParts};
 use store::{Identity, Store};
 
 use crate::calls::Calls;
@@ -35,6 +35,7 @@ impl Attaching {
         newest: &Newest,
         networks: &Current,
         history: History,
+        annotated: Annotated,
         sriov: SriovParts,
     ) -> Option<Self> {
         if config.machine != Machine::Live {
@@ -54,6 +55,7 @@ impl Attaching {
                 Some(published.inventory())
             }),
             networks: Box::new(move || networks.get()),
+            annotated,
             tell: Box::new(move |event| history.take(event)),
             permits: u32::try_from(processors * 2).unwrap_or(u32::MAX),
             sriov,

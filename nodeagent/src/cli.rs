@@ -36,6 +36,10 @@ pub struct Cli {
     /// Further name that the Host header of a request may have; may be given several times.
     #[arg(long, value_name = "HOST[:PORT]", value_parser = host)]
     pub allowed_host: Vec<String>,
+    /// For clusters without Multus: keeps 00-multi-nic.conflist in DIR (/etc/cni/net.d), a copy of the cluster network's
+    /// list with multi-nic behind its plugins, so that pods get the networks of their annotation.
+    #[arg(long, value_name = "DIR", conflicts_with = "standalone")]
+    pub chain: Option<PathBuf>,
     /// Also offers the routes of the old Go daemon (/select, /allocate and so on) on loopback, for old executables on
     /// this node. They ask for no credentials.
     #[arg(long)]

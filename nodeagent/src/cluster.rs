@@ -4,7 +4,7 @@
 //! Inventory ──host_interface, settling──► publisher ──► HostInterface of this node
 //! MultiNicNetwork, CIDR, DeviceClass ──watching──► known (store) ──plan──► Networks (for attach), routes
 //! status of that object ──watching──► known (store) ──sriov_plans──► policies (for the keeper of PFs)
-//! attachments ──pools──► IPPool
+//! attachments ──pools──► IPPool; of annotated pods ──pod_status──► their status
 //! ```
 //! The cluster is never in a pod's way: what is watched is remembered, and pods are served from memory.
 
@@ -13,6 +13,7 @@ mod host_interface;
 mod keeper;
 mod known;
 mod plan;
+mod pod_status;
 mod pools;
 mod publisher;
 mod server_address;
@@ -23,10 +24,12 @@ mod watching;
 
 pub use access::Access;
 pub(crate) use keeper::KeeperParts;
+pub(crate) use pod_status::PodStatusParts;
 pub(crate) use pools::PoolParts;
 
 use keeper::Keeper;
 
+use crate::chained::Asks;
 use crate::inventory::published::Newest;
 
 /// Name under which the agent owns fields of objects.
@@ -39,6 +42,12 @@ pub struct ClusterMode {
     pub access: Access,
     /// Name of this node there.
     pub node: String,
+}
+
+/// Those who have to do with pods' annotations.
+pub(crate) struct PodParts {
+    pub(crate) asks: Asks,
+    pub(crate) status: PodStatusParts,
 }
 
 /// What is done in a cluster.
@@ -59,7 +68,7 @@ impl Cluster {
     }
 
     /// Follows the cluster as long as the program runs.
-    pub(crate) async fn follow(mut self, mut newest: Newest, pools: PoolParts) {
+    pub(crate) async fn follow(mut self, mut newest: Newest, pools: PoolParts, pods: PodParts) {
         let mut client = std::pin::pin!(access::client(&self.access));
         let client = loop {
             tokio::select! {
@@ -71,6 +80,8 @@ impl Cluster {
                 },
             }
         };
+        pods.asks.ask_at(client.clone());
+        tokio::spawn(pod_status::tell(client.clone(), pods.status));
         tokio::spawn(pools::mirror(client.clone(), self.node.clone(), pools));
         let states = self.keeper.route_states();
         tokio::spawn(publisher::publish(client.clone(), self.node, newest.clone(), states));

@@ -49,6 +49,8 @@ pub struct Config {
     pub procfs: PathBuf,
     /// Where the CNI executables are kept; absent when that is somebody else's work.
     pub plugins: Option<PluginFolders>,
+    /// Folder of CNI lists in which the agent stands behind the cluster network's plugins; absent: in none.
+    pub chain: Option<PathBuf>,
 }
 
 impl Config {
@@ -84,6 +86,7 @@ impl Config {
             run_dir: cli.run_dir.clone(),
             procfs: cli.procfs.clone(),
             plugins: plugins(cli),
+            chain: cli.chain.clone(),
         })
     }
 }

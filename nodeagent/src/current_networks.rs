@@ -7,6 +7,7 @@ use attach::network::Networks;
 use openapi::NetworkReport;
 use tokio::sync::watch;
 
+use crate::chained::Offers;
 use crate::sriov::NodePolicy;
 
 /// The newest networks, and what is wrong with them. Clones are the same place.
@@ -25,6 +26,7 @@ struct Newest {
     networks: Arc<Networks>,
     reports: Arc<Vec<NetworkReport>>,
     policies: Arc<Vec<NodePolicy>>,
+    offers: Arc<Offers>,
 }
 
 impl Current {
@@ -57,6 +59,18 @@ impl Current {
     pub(crate) fn set_policies(&self, policies: Vec<NodePolicy>) {
         if *self.policies() != policies {
             self.write(|newest| newest.policies = Arc::new(policies));
+        }
+    }
+
+    /// What pods may ask for by annotation.
+    pub(crate) fn offers(&self) -> Arc<Offers> {
+        Arc::clone(&self.read().offers)
+    }
+
+    /// Replaces it when it is another.
+    pub(crate) fn set_offers(&self, offers: Offers) {
+        if *self.offers() != offers {
+            self.write(|newest| newest.offers = Arc::new(offers));
         }
     }
 

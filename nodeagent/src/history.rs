@@ -8,6 +8,7 @@ use attach::record::{Attachment, Key, Pod};
 use cni::error::code;
 use openapi::{AttachmentFailure, EventCause, EventType, FieldChange};
 
+use crate::chained::Untold;
 use crate::inventory::events::EventLog;
 use crate::inventory::published::Newest;
 use crate::metrics::Metrics;
@@ -20,11 +21,13 @@ pub(crate) struct History {
     pub(crate) newest: Newest,
     /// Networks whose addresses have run out: told once, until one comes back.
     full: Mutex<BTreeSet<String>>,
+    /// Pods whose status is to tell what they got.
+    untold: Untold,
 }
 
 impl History {
-    pub(crate) fn new(log: Arc<EventLog>, metrics: Arc<Metrics>, newest: Newest) -> Self {
-        Self { log, metrics, newest, full: Mutex::default() }
+    pub(crate) fn new(log: Arc<EventLog>, metrics: Arc<Metrics>, newest: Newest, untold: Untold) -> Self {
+        Self { log, metrics, newest, full: Mutex::default(), untold }
     }
 
     /// Takes in what the engine tells.
@@ -39,6 +42,7 @@ impl History {
                 self.full().remove(&attachment.key.network);
                 self.publish(EventType::AttachmentDetached, &attachment.key, attachment.pod.as_ref(), None);
             }
+            Event::Chained { pod } => self.untold.add(pod),
             Event::Failed { key, error } => {
                 self.metrics.attach_failed(error.code);
                 let failure = AttachmentFailure { cni_code: error.code, message: error.msg.clone() };

@@ -16,6 +16,7 @@
 mod agent;
 mod attaching;
 mod calls;
+mod chained;
 mod cli;
 mod clock;
 mod cluster;

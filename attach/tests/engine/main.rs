@@ -11,6 +11,7 @@
 mod harness;
 
 mod adding;
+mod chained;
 mod keeping;
 mod leasing;
 mod link_first;

@@ -40,6 +40,8 @@ pub(crate) struct Host {
     pub(crate) inventory: Arc<Mutex<Arc<Inventory>>>,
     pub(crate) networks: Arc<Mutex<Arc<Networks>>>,
     pub(crate) boot: String,
+    /// What any annotation comes to.
+    pub(crate) annotated: Arc<Mutex<Result<Vec<attach::Wanted>, cni::Error>>>,
     /// What the engines told.
     pub(crate) events: Arc<Mutex<Vec<attach::Event>>>,
 }
@@ -62,6 +64,7 @@ pub(crate) fn host(masters: u32) -> Host {
         inventory: Arc::new(Mutex::new(Arc::new(Inventory::new(Node::default(), nics)))),
         networks: Arc::new(Mutex::new(Arc::new(networks))),
         boot: cni::note::boot_id(),
+        annotated: Arc::new(Mutex::new(Ok(Vec::new()))),
         events: Arc::default(),
     }
 }
@@ -113,7 +116,7 @@ impl Host {
 
     pub(crate) fn engine_on(&self, store: Option<Arc<Store>>) -> Engine {
         let (inventory, networks) = (Arc::clone(&self.inventory), Arc::clone(&self.networks));
-        let events = Arc::clone(&self.events);
+        let (events, annotated) = (Arc::clone(&self.events), Arc::clone(&self.annotated));
         Engine::open(Parts {
             store,
             state_dir: self.folder.path().to_owned(),
@@ -122,6 +125,7 @@ impl Host {
             quarantine: 60,
             inventory: Box::new(move || Some(Arc::clone(&inventory.lock().unwrap()))),
             networks: Box::new(move || Arc::clone(&networks.lock().unwrap())),
+            annotated: Box::new(move |_| annotated.lock().unwrap().clone()),
             tell: Box::new(move |event| events.lock().unwrap().push(event)),
             permits: 4,
             sriov: attach::SriovParts::default(),

@@ -64,6 +64,7 @@ pub(crate) fn this_machine() -> Host {
         inventory: Arc::new(Mutex::new(Arc::new(inventory()))),
         networks: Arc::new(Mutex::new(Arc::new(Networks { networks, classes: BTreeMap::new() }))),
         boot: cni::note::boot_id(),
+        annotated: Arc::new(Mutex::new(Ok(Vec::new()))),
         events: Arc::default(),
     }
 }

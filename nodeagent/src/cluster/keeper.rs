@@ -56,6 +56,7 @@ impl Keeper {
         // What a pod is given must outlive the process.
         self.known.save(self.parts.store.as_deref(), &self.parts.node);
         self.want_functions();
+        self.parts.networks.set_offers(plan::offers(&self.known));
         if let Some(published) = published {
             self.plan(&published.inventory);
         }

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 
 use super::known::Known;
 use super::slice::{Entry, Own, Slice};
+use crate::chained::{Offer, Offers};
 use crate::planning::candidates::own_addresses;
 use crate::planning::record::Record;
 use crate::planning::{candidates_of, device_class, network, number, policy};
@@ -104,6 +105,15 @@ fn with_blocks(view: View<'_>, name: &str, spec: &NetworkSpec, own: &[IpAddr]) -
     let mtu = mtus.map(|link| link.mtu).min().filter(|_| spec.link_mtu() == Ok(Mtu::Smallest));
     let (policy, allow_uplink) = (policy(spec), spec.allow_uplink == "shared");
     Network { name: name.to_owned(), policy, interfaces, allow_uplink, mtu, refused }
+}
+
+/// What pods may ask for by annotation. A network that cannot be written is left out; `networks` says why.
+pub(super) fn offers(known: &Known) -> Offers {
+    let each = known.networks.iter().filter_map(|(name, spec)| {
+        let offer = Offer::of(name, spec, known.plans.contains_key(name)).ok()?;
+        Some((name.clone(), offer))
+    });
+    each.collect()
 }
 
 /// What hosts must know of one another, by network: those in whose networks hosts route (CONTRACTS §7).

@@ -25,6 +25,21 @@ impl Holdings {
         self.devices.get(device).map_or(&[], Vec::as_slice)
     }
 
+    /// Resource and id of each device that a pod has, ids in order.
+    pub(crate) fn of_pod<'a>(
+        &'a self,
+        namespace: &'a str,
+        pod: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let its = move |holder: &&PodHolder| {
+            holder.namespace.as_deref() == Some(namespace) && holder.pod.as_deref() == Some(pod)
+        };
+        let each = self.devices.iter();
+        each.flat_map(move |(id, holders)| {
+            holders.iter().filter(its).map(move |holder| (holder.resource.as_str(), id.as_str()))
+        })
+    }
+
     /// Ids of the devices that pods have of `resource`, in order.
     pub(crate) fn of_resource<'a>(&'a self, resource: &'a str) -> impl Iterator<Item = &'a str> {
         let has = move |holders: &[PodHolder]| holders.iter().any(|holder| holder.resource == resource);

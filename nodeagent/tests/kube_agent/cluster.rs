@@ -41,8 +41,9 @@ impl Cluster {
         files.retain(|file| file.to_string_lossy().ends_with(".multinic.fms.io.yaml"));
         kubectl::install(|arguments, input| self.run(arguments, input), &files);
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-        for file in ["namespace.yaml", "agent-rbac.yaml"] {
-            self.must(&["apply", "-f", &format!("{root}/deploy/base/{file}")], "");
+        for file in ["base/namespace.yaml", "base/agent-rbac.yaml", "overlays/without-multus/pods-rbac.yaml"]
+        {
+            self.must(&["apply", "-f", &format!("{root}/deploy/{file}")], "");
         }
     }
 

@@ -17,8 +17,10 @@ mod harness;
 #[path = "../../../lab/kubectl.rs"]
 mod kubectl;
 
+mod annotated;
 mod cluster;
 mod functions;
 mod node;
+mod runtime;
 mod serving;
 mod vanishing;

@@ -52,8 +52,13 @@ impl Machine {
 
     /// Starts the agent and waits until it is ready.
     pub(crate) fn agent(&self) -> Agent {
+        self.agent_with(&[])
+    }
+
+    /// The same, with further flags.
+    pub(crate) fn agent_with(&self, flags: &[&str]) -> Agent {
         let kubeconfig = self.kubeconfig.to_str().unwrap();
-        let mode = ["--kubeconfig", kubeconfig, "--node-name", NODE];
+        let mode = [&["--kubeconfig", kubeconfig, "--node-name", NODE], flags].concat();
         self.lab.agent_in(&mode, &["--reprobe-interval", "off", "--listen", "127.0.0.1:0"])
     }
 

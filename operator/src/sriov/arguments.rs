@@ -70,10 +70,7 @@ impl SriovArguments {
         let plugin = &spec.plugin;
         let number = |argument: &str| plugin.number(argument).and_then(|number| u32::try_from(number).ok());
         let given = !plugin.text("resourceName").is_empty();
-        let resource = match plugin.text("resourceName") {
-            "" => name.replace(['.', '-'], ""),
-            given => given.to_owned(),
-        };
+        let resource = plugin.resource_name(name);
         if resource.len() > LONGEST_RESOURCE {
             bad(format!(
                 "`{resource}` is over {LONGEST_RESOURCE} bytes and no name of a resource; write a shorter one in args.resourceName, or make the network's name shorter"
