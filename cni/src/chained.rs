@@ -6,9 +6,6 @@
 //! The runtime puts the pod's annotations into `runtimeConfig` under the capability's name (containerd: all of them;
 //! CRI-O the same). A pod that asks for nothing is answered without the agent.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::error::{Error, code};
@@ -48,44 +45,29 @@ impl Chained {
     /// # Errors
     /// Code 6 when it is no JSON, 7 naming the key that is wrong.
     pub fn read(config: &str) -> Result<Option<Self>, Error> {
-        #[derive(Deserialize)]
-        struct Head {
-            #[serde(rename = "fromAnnotations", default)]
-            from_annotations: bool,
-        }
-        #[derive(Deserialize)]
-        struct Whole {
-            #[serde(rename = "runtimeConfig", default)]
-            runtime: Option<Runtime>,
-            #[serde(rename = "prevResult", default)]
-            prev_result: Option<Value>,
-        }
-        #[derive(Deserialize)]
-        struct Runtime {
-            // Absent: the runtime does not know the capability. Null: a pod without annotations, as Go writes it.
-            #[serde(rename = "io.kubernetes.cri.pod-annotations", default, deserialize_with = "there")]
-            annotations: Option<Option<BTreeMap<String, Value>>>,
-        }
-        fn there<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
-            T::deserialize(from).map(Some)
-        }
-
-        let wrong = |error: serde_json::Error| {
-            let wrong = if error.is_data() { code::INVALID_CONFIG } else { code::DECODE };
-            Error::new(wrong, format!("the configuration on standard input cannot be read: {error}"))
-        };
-        if !serde_json::from_str::<Head>(config).map_err(wrong)?.from_annotations {
+        // Every call of the executable comes by here: one look tells nearly all of them.
+        if !config.contains(FROM_ANNOTATIONS) {
             return Ok(None);
         }
-        let whole: Whole = serde_json::from_str(config).map_err(wrong)?;
-        let asked = match whole.runtime.and_then(|runtime| runtime.annotations) {
+        let mut whole: Value = serde_json::from_str(config)
+            .map_err(|error| Error::new(code::DECODE, format!("the configuration is no JSON: {error}")))?;
+        match whole.get(FROM_ANNOTATIONS) {
+            Some(Value::Bool(true)) => {}
+            None | Some(Value::Bool(false)) => return Ok(None),
+            Some(_) => {
+                let words = format!("{FROM_ANNOTATIONS}: is neither true nor false");
+                return Err(Error::new(code::INVALID_CONFIG, words));
+            }
+        }
+        // Absent: the runtime does not know the capability. Null: a pod without annotations, as Go writes it.
+        let asked = match whole.get("runtimeConfig").and_then(|runtime| runtime.get(CAPABILITY)) {
             None => Asked::Unknown,
-            Some(annotations) => match annotations.unwrap_or_default().remove(NETWORKS) {
-                Some(Value::String(text)) if !text.trim().is_empty() => Asked::Networks(text),
+            Some(annotations) => match annotations.get(NETWORKS).and_then(Value::as_str) {
+                Some(text) if !text.trim().is_empty() => Asked::Networks(text.to_owned()),
                 _ => Asked::Nothing,
             },
         };
-        let prev_result = whole.prev_result.filter(|result| !result.is_null());
+        let prev_result = whole.get_mut("prevResult").map(Value::take).filter(|result| !result.is_null());
         Ok(Some(Self { asked, prev_result }))
     }
 
@@ -126,7 +108,7 @@ mod tests {
     fn other_configurations_are_none_of_these() {
         assert_eq!(Chained::read(r#"{"runtimeConfig": 1}"#).unwrap(), None);
         assert_eq!(Chained::read(r#"{"fromAnnotations": false}"#).unwrap(), None);
-        assert_eq!(Chained::read("[").unwrap_err().code, 6);
+        assert_eq!(Chained::read(r#"["fromAnnotations""#).unwrap_err().code, 6);
         assert_eq!(Chained::read(r#"{"fromAnnotations": "yes"}"#).unwrap_err().code, 7);
         let entry = Chained::read(r#"{"fromAnnotations": true, "prevResult": null}"#).unwrap().unwrap();
         assert_eq!(entry.before().unwrap_err().msg, "prevResult: is missing");
