@@ -33,6 +33,9 @@ impl Engine {
     ) -> Result<(), Error> {
         debug_assert!(request.is(Command::Del));
         let _one = self.alone_for(&request.key, Command::Del)?;
+        for key in self.adopted_for(&request.key, request.pod.as_ref()) {
+            self.let_go(&key);
+        }
         let Some(known) = self.attachment(&request.key) else { return Ok(()) };
         let mut pod = netns.and_then(|fd| PodNamespace::open(fd).ok());
         // A path that is another namespace by now is none of ours.

@@ -105,7 +105,7 @@ impl Engine {
     pub fn give_back(&self, key: &Key) -> Result<Vec<Lease>, Error> {
         let _one = self.one_for(key)?;
         let Some(known) = self.attachment(key) else { return Ok(Vec::new()) };
-        if known.tool != Tool::Api {
+        if !matches!(known.tool, Tool::Api | Tool::Adopted) {
             return Err(Error::new(code::INVALID_CONFIG, format!("{key} was made by a CNI executable")));
         }
         let networks = (self.parts.networks)();

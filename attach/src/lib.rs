@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod add;
+mod adopted;
 mod announcing;
 mod book;
 mod chained;
@@ -32,6 +33,7 @@ mod sweep;
 pub mod usage;
 mod vf;
 
+pub use adopted::{Adopted, Found, UNKNOWN_INTERFACE, unknown_container};
 pub use chained::{Asking, Wanted, cluster_result, own_result};
 pub use delegated::{Conversation, Gone, NoConversation};
 pub use engine::{Annotated, Answer, Engine, Event, Parts};

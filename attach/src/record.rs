@@ -142,6 +142,8 @@ pub enum Tool {
     Ipam,
     /// An old executable over the legacy routes of the REST API: addresses only.
     Api,
+    /// Nobody asked us: another program gave the addresses, and the pod was found with them.
+    Adopted,
 }
 
 /// The pod that asked, as `CNI_ARGS` names it.

@@ -10,7 +10,8 @@ use store::{Identity, Lock, LockError, Store, StoreError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use crate::attaching::Attaching;
+use crate::adoption::{self, AdoptionParts};
+use crate::attaching::{Attaching, AttachingParts};
 use crate::chained::{self, Asks, Untold};
 use crate::cli::Machine;
 use crate::clock::rfc3339;
@@ -23,14 +24,16 @@ use crate::history::History;
 use crate::inventory::cache::{Cache, CacheError, CacheHandle, CacheParts};
 use crate::inventory::events::EventLog;
 use crate::inventory::published::Newest;
+use crate::keeper::Sandboxes;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::rest::{RestState, Shared, router};
 use crate::routes::{RouteParts, Routes};
+use crate::runtime_service::RuntimeService;
 use crate::serve::Server;
 use crate::sriov::{PfParts, PfTask};
 use crate::standalone::{PlannerParts, Standalone, StandaloneParts};
-use crate::{logging, plugins, systemd};
+use crate::{logging, plugins, predecessor, systemd};
 
 /// How long open connections may take to end.
 const FAREWELL: Duration = Duration::from_millis(1200);
@@ -98,6 +101,9 @@ pub fn run(config: Config) -> Result<(), AgentError> {
             .inspect_err(|error| tracing::error!(%error, "nothing is done about routes to other hosts"))
     });
     let routes = routes.and_then(Result::ok);
+    let adopted = watch::Sender::new(adoption::is_done(store.as_deref()));
+    let runtime_service = RuntimeService { socket: config.runtime_endpoint.clone() };
+    let cluster_is_there = config.cluster.is_some();
     let cluster = config.cluster.clone().map(|ClusterMode { access, node }| {
         let parts = KeeperParts {
             node,
@@ -105,6 +111,8 @@ pub fn run(config: Config) -> Result<(), AgentError> {
             store: store.clone(),
             networks: networks.clone(),
             routes: routes.as_ref().map(|(routes, _)| routes.clone()),
+            adopted: adopted.subscribe(),
+            complete: watch::Sender::new(false),
         };
         Cluster::start(access, parts, &newest.subscribe())
     });
@@ -117,15 +125,20 @@ pub fn run(config: Config) -> Result<(), AgentError> {
     let history = History::new(Arc::clone(&log), Arc::clone(&metrics), newest.subscribe(), untold.clone());
     let functions = SriovParts::default();
     let answers = asks.clone();
-    let attaching = Attaching::start(
-        &config,
-        store.clone(),
-        &newest.subscribe(),
-        &networks,
+    let sandboxes = if cluster_is_there || config.runtime_endpoint.is_some() {
+        Sandboxes::of(runtime_service.clone())
+    } else {
+        Sandboxes::Unlisted
+    };
+    let parts = AttachingParts {
+        store: store.clone(),
+        networks: networks.clone(),
         history,
-        Box::new(move |asking| answers.answer(asking)),
-        functions.clone(),
-    );
+        annotated: Box::new(move |asking| answers.answer(asking)),
+        sriov: functions.clone(),
+        sandboxes,
+    };
+    let attaching = Attaching::start(&config, &newest.subscribe(), parts);
     if let Some(wanted) = settings.rdma_mode.filter(|_| config.machine == Machine::Live) {
         set_rdma_mode(&functions.roots, wanted, &cache.handle);
     }
@@ -138,7 +151,7 @@ pub fn run(config: Config) -> Result<(), AgentError> {
                 reports,
                 networks: networks.clone(),
                 newest: newest.subscribe(),
-                store,
+                store: store.clone(),
                 calls: attaching.as_ref().map(Attaching::calls),
                 roots: functions.roots,
                 locks: functions.locks,
@@ -158,21 +171,27 @@ pub fn run(config: Config) -> Result<(), AgentError> {
         .build()
         .map_err(AgentError::Runtime)?;
     asks.run_in(runtime.handle().clone());
-    // Only an agent that serves pods may stand in the cluster network's list.
-    if let Some(folder) = config.chain.clone().filter(|_| attaching.is_some()) {
-        runtime.spawn(async move {
-            if let Err(error) = chained::keep_list(folder).await {
-                tracing::error!(%error, "changes of the cluster network's list are not noticed");
-            }
-        });
-    }
     if let Some(cluster) = cluster {
         let attached = || {
             let calls = attaching.as_ref().map(Attaching::calls);
             Box::new(move || calls.as_ref().map_or_else(Vec::new, |calls| calls.engine().attachments()))
         };
         let pools = PoolParts { attached: attached(), events: log.subscribe().1, networks: networks.clone() };
-        let pods = PodParts { asks: asks.clone(), status: PodStatusParts { attached: attached(), untold } };
+        let adoption = AdoptionParts {
+            node: cluster.node().to_owned(),
+            store: store.clone(),
+            networks: networks.clone(),
+            runtime: runtime_service.clone(),
+            beside_predecessor: config.take_over,
+            cache: cache.handle.clone(),
+            calls: attaching.as_ref().map(Attaching::calls),
+        };
+        let adoption = (adoption, adopted.clone());
+        let pods = PodParts {
+            adoption,
+            asks: asks.clone(),
+            status: PodStatusParts { attached: attached(), untold },
+        };
         runtime.spawn(cluster.follow(newest.subscribe(), pools, pods));
     }
     if let Some(standalone) = &standalone {
@@ -181,8 +200,9 @@ pub fn run(config: Config) -> Result<(), AgentError> {
     if let Some(attaching) = &attaching {
         runtime.spawn(attaching.look_at_nics(newest.subscribe()));
     }
-    if let (Some(folders), Some(_)) = (config.plugins.clone(), &attaching) {
-        runtime.spawn(plugins::keep(folders, cache.handle.clone()));
+    if attaching.is_some() {
+        let adopted = cluster_is_there.then(|| adopted.subscribe());
+        runtime.spawn(stand_in_for_runtimes(config.clone(), adopted, cache.handle.clone()));
     }
     if let Some(pfs) = &pfs {
         runtime.spawn(pfs.follow(newest.subscribe(), &networks));
@@ -250,6 +270,29 @@ pub fn run(config: Config) -> Result<(), AgentError> {
     cache.stop();
     tracing::info!("ended");
     served.map_err(AgentError::Runtime)
+}
+
+/// Lets runtimes find us, in this order: their executables, then our place in the cluster network's list.
+async fn stand_in_for_runtimes(config: Config, adopted: Option<adoption::Done>, cache: CacheHandle) {
+    if config.plugins.is_none() && config.chain.is_none() {
+        return;
+    }
+    if let Some(mut adopted) = adopted
+        && adopted.wait_for(|done| *done).await.is_err()
+    {
+        return;
+    }
+    predecessor::wait_for_its_end(config.take_over, &cache).await;
+    let installed = watch::Sender::new(config.plugins.is_none());
+    if let Some(folders) = config.plugins {
+        tokio::spawn(plugins::keep(folders, cache, installed.clone()));
+    }
+    let Some(folder) = config.chain else { return };
+    if installed.subscribe().wait_for(|installed| *installed).await.is_ok()
+        && let Err(error) = chained::keep_list(folder).await
+    {
+        tracing::error!(%error, "changes of the cluster network's list are not noticed");
+    }
 }
 
 /// Networks from files.

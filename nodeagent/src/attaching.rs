@@ -12,11 +12,22 @@ use crate::config::Config;
 use crate::current_networks::Current;
 use crate::history::History;
 use crate::inventory::published::Newest;
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, Sandboxes};
 use crate::metrics::Metrics;
 
 /// Seconds that an address rests after it was given back.
 const QUARANTINE: u64 = 60;
+
+/// What attaching works with.
+pub(crate) struct AttachingParts {
+    pub(crate) store: Option<Arc<Store>>,
+    pub(crate) networks: Current,
+    pub(crate) history: History,
+    /// What a pod's annotation comes to.
+    pub(crate) annotated: Annotated,
+    pub(crate) sriov: SriovParts,
+    pub(crate) sandboxes: Sandboxes,
+}
 
 /// The engine with those who call it.
 #[derive(Debug)]
@@ -29,20 +40,13 @@ pub(crate) struct Attaching {
 impl Attaching {
     /// Repairs what a crash left and serves the CNI executables. An agent that shows another machine attaches
     /// nothing; one that cannot begin says so in the log and serves the rest.
-    pub(crate) fn start(
-        config: &Config,
-        store: Option<Arc<Store>>,
-        newest: &Newest,
-        networks: &Current,
-        history: History,
-        annotated: Annotated,
-        sriov: SriovParts,
-    ) -> Option<Self> {
+    pub(crate) fn start(config: &Config, newest: &Newest, parts: AttachingParts) -> Option<Self> {
+        let AttachingParts { store, networks, history, annotated, sriov, sandboxes } = parts;
         if config.machine != Machine::Live {
             return None;
         }
         let metrics = Arc::clone(&history.metrics);
-        let (newest, networks) = (newest.clone(), networks.clone());
+        let newest = newest.clone();
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let parts = Parts {
             store,
@@ -60,7 +64,7 @@ impl Attaching {
             permits: u32::try_from(processors * 2).unwrap_or(u32::MAX),
             sriov,
         };
-        match Self::begin(config, parts, metrics) {
+        match Self::begin(config, parts, metrics, sandboxes) {
             Ok(attaching) => Some(attaching),
             Err(error) => {
                 tracing::error!(error, "no pod can be attached");
@@ -69,13 +73,18 @@ impl Attaching {
         }
     }
 
-    fn begin(config: &Config, parts: Parts, metrics: Arc<Metrics>) -> Result<Self, String> {
+    fn begin(
+        config: &Config,
+        parts: Parts,
+        metrics: Arc<Metrics>,
+        sandboxes: Sandboxes,
+    ) -> Result<Self, String> {
         let engine = Arc::new(Engine::open(parts).map_err(|error| error.to_string())?);
         // On a thread of its own: it enters namespaces, and a thread that cannot come back ends.
         let repairing = Arc::clone(&engine);
         drop(std::thread::spawn(move || repairing.recover()).join());
         let words = |error: std::io::Error| error.to_string();
-        let keeper = Keeper::start(Arc::clone(&engine), &config.state_dir).map_err(words)?;
+        let keeper = Keeper::start(Arc::clone(&engine), &config.state_dir, sandboxes).map_err(words)?;
         let calls = Calls::new(Arc::clone(&engine), Arc::clone(&metrics), keeper.poke());
         let server = CniServer::start(engine, &config.run_dir, keeper.poke(), metrics).map_err(words)?;
         Ok(Self { calls, server, keeper })

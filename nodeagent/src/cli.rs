@@ -40,6 +40,13 @@ pub struct Cli {
     /// list with multi-nic behind its plugins, so that pods get the networks of their annotation.
     #[arg(long, value_name = "DIR", conflicts_with = "standalone")]
     pub chain: Option<PathBuf>,
+    /// Socket of the container runtime, which is asked which pods it still has. Default: that of containerd or CRI-O, where
+    /// it is usually.
+    #[arg(long, value_name = "SOCKET")]
+    pub runtime_endpoint: Option<PathBuf>,
+    /// Begins to serve pods on this node although the predecessor's daemon still does (it answers on port 11000).
+    #[arg(long)]
+    pub take_over: bool,
     /// Also offers the routes of the old Go daemon (/select, /allocate and so on) on loopback, for old executables on
     /// this node. They ask for no credentials.
     #[arg(long)]

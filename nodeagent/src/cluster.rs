@@ -28,7 +28,9 @@ pub(crate) use pod_status::PodStatusParts;
 pub(crate) use pools::PoolParts;
 
 use keeper::Keeper;
+use tokio::sync::watch;
 
+use crate::adoption::{self, AdoptionParts};
 use crate::chained::Asks;
 use crate::inventory::published::Newest;
 
@@ -44,8 +46,10 @@ pub struct ClusterMode {
     pub node: String,
 }
 
-/// Those who have to do with pods' annotations.
+/// Those who have to do with pods.
 pub(crate) struct PodParts {
+    /// The pods that were there before, and who is told that they are known.
+    pub(crate) adoption: (AdoptionParts, watch::Sender<bool>),
     pub(crate) asks: Asks,
     pub(crate) status: PodStatusParts,
 }
@@ -67,6 +71,11 @@ impl Cluster {
         Self { access, node, keeper }
     }
 
+    /// Name of this node.
+    pub(crate) fn node(&self) -> &str {
+        &self.node
+    }
+
     /// Follows the cluster as long as the program runs.
     pub(crate) async fn follow(mut self, mut newest: Newest, pools: PoolParts, pods: PodParts) {
         let mut client = std::pin::pin!(access::client(&self.access));
@@ -82,7 +91,13 @@ impl Cluster {
         };
         pods.asks.ask_at(client.clone());
         tokio::spawn(pod_status::tell(client.clone(), pods.status));
-        tokio::spawn(pools::mirror(client.clone(), self.node.clone(), pools));
+        let (complete, their_client, node) = (self.keeper.complete(), client.clone(), self.node.clone());
+        tokio::spawn(async move {
+            let (adoption, done) = pods.adoption;
+            adoption::adopt(their_client.clone(), adoption, done, complete).await;
+            // The mirror would write over what is to be adopted.
+            pools::mirror(their_client, node, pools).await;
+        });
         let states = self.keeper.route_states();
         tokio::spawn(publisher::publish(client.clone(), self.node, newest.clone(), states));
         keeper::keep(self.keeper, client, newest).await;

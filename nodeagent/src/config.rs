@@ -49,6 +49,10 @@ pub struct Config {
     pub procfs: PathBuf,
     /// Where the CNI executables are kept; absent when that is somebody else's work.
     pub plugins: Option<PluginFolders>,
+    /// Socket of the container runtime; absent: one of the usual ones.
+    pub runtime_endpoint: Option<PathBuf>,
+    /// Whether pods are served beside the predecessor's daemon.
+    pub take_over: bool,
     /// Folder of CNI lists in which the agent stands behind the cluster network's plugins; absent: in none.
     pub chain: Option<PathBuf>,
 }
@@ -87,6 +91,8 @@ impl Config {
             procfs: cli.procfs.clone(),
             plugins: plugins(cli),
             chain: cli.chain.clone(),
+            runtime_endpoint: cli.runtime_endpoint.clone(),
+            take_over: cli.take_over,
         })
     }
 }

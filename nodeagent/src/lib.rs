@@ -13,6 +13,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod adoption;
 mod agent;
 mod attaching;
 mod calls;
@@ -40,10 +41,12 @@ mod peer;
 mod planning;
 mod plugins;
 mod podresources;
+mod predecessor;
 mod probing;
 mod rest;
 mod routes;
 mod running;
+mod runtime_service;
 mod serve;
 mod sriov;
 mod standalone;

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use hwprobe::{Warning, WarningCode};
 
+use tokio::sync::watch;
+
 use crate::inventory::cache::CacheHandle;
 use crate::kubelet_folder::FolderWatch;
 
@@ -50,7 +52,7 @@ pub(crate) enum InstallError {
 }
 
 /// Keeps the executables where they should be, as long as the program runs.
-pub(crate) async fn keep(folders: PluginFolders, cache: CacheHandle) {
+pub(crate) async fn keep(folders: PluginFolders, cache: CacheHandle, installed: watch::Sender<bool>) {
     let mut told = String::new();
     let mut watch = FolderWatch::new(&folders.into)
         .inspect_err(|error| tracing::warn!(%error, "nobody notices when executables of ours vanish"))
@@ -62,6 +64,7 @@ pub(crate) async fn keep(folders: PluginFolders, cache: CacheHandle) {
                     tracing::info!(name, folder = %folders.into.display(), "installed");
                 }
                 cache.clear_warning(WarningCode::PluginsNotInstalled, ABOUT);
+                installed.send_replace(true);
                 told.clear();
                 match &mut watch {
                     Some(watch) => watch.changed().await,

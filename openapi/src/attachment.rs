@@ -118,6 +118,8 @@ pub enum AttachmentTool {
     Ipam,
     /// An old executable over the legacy routes: addresses only.
     Legacy,
+    /// Nobody asked this agent: the pod was found with its addresses, which another program had given.
+    Adopted,
 }
 
 /// A pod.

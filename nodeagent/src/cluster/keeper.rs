@@ -8,10 +8,12 @@ use attach::network::DeviceClass;
 use hwprobe::Inventory;
 use kube::Client;
 use store::Store;
+use tokio::sync::watch;
 
 use super::known::{Kind, Known, Said};
 use super::plan::{self, View};
 use super::{sriov_plans, watching};
+use crate::adoption::{self, Done};
 use crate::current_networks::Current;
 use crate::inventory::published::Newest;
 use crate::planning::record::Record;
@@ -33,6 +35,10 @@ pub(crate) struct KeeperParts {
     pub(crate) networks: Current,
     /// Where routes to other hosts go; absent: nowhere.
     pub(crate) routes: Option<Routes>,
+    /// Whether the pods that were there before are known; until then no block gives an address.
+    pub(crate) adopted: Done,
+    /// Is told when all that networks are made of has been said and planned.
+    pub(crate) complete: watch::Sender<bool>,
 }
 
 /// The owner of what is known of the cluster.
@@ -84,14 +90,25 @@ impl Keeper {
     fn plan(&mut self, inventory: &Inventory) {
         let parts = &self.parts;
         let view = View { node: &parts.node, known: &self.known, inventory, classes: &parts.classes };
-        let networks = plan::networks(view, &mut self.orders);
+        let mut networks = plan::networks(view, &mut self.orders);
+        if !*parts.adopted.borrow() {
+            adoption::hold_back(&mut networks);
+        }
         if *parts.networks.get() != networks {
             tracing::info!(networks = networks.networks.len(), "the networks changed");
             parts.networks.set(networks);
         }
+        if self.known.is_complete() {
+            parts.complete.send_if_modified(|complete| !std::mem::replace(complete, true));
+        }
         if let Some(routes) = &parts.routes {
             routes.want(Wanted { complete: self.known.is_complete(), networks: plan::routes(view) });
         }
+    }
+
+    /// Tells when everything has been said and planned.
+    pub(super) fn complete(&self) -> watch::Receiver<bool> {
+        self.parts.complete.subscribe()
     }
 
     /// How the routes are.
@@ -107,6 +124,7 @@ impl Keeper {
 /// Follows the cluster and the inventory as long as the program runs.
 pub(super) async fn keep(mut keeper: Keeper, client: Client, mut newest: Newest) {
     let mut said = watching::start(&client, &keeper.parts.node);
+    let mut adopted = keeper.parts.adopted.clone();
     loop {
         let due = keeper.known.due();
         let until = tokio::time::Instant::from_std(due.unwrap_or_else(Instant::now));
@@ -118,6 +136,7 @@ pub(super) async fn keep(mut keeper: Keeper, client: Client, mut newest: Newest)
                 }
                 changed = true;
             }
+            Ok(()) = adopted.changed() => changed = true,
             Some(message) = said.recv() => {
                 changed = keeper.take(message);
                 for _ in 0..TOGETHER {

@@ -1,7 +1,7 @@
 //! What pods hold of this node's blocks, for people to read: IPPool objects mirror the agent's own book (CONTRACTS §5.6).
 //! Nothing waits for them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,7 +100,6 @@ pub(super) async fn mirror(client: Client, node: String, mut parts: PoolParts) {
     let objects: Api<IpPool> = Api::all(client);
     let mut there = known(&objects, &node).await;
     let mut networks = parts.networks.changes();
-    let mut foreign = BTreeSet::new();
     let mut told = String::new();
     loop {
         networks.mark_unchanged();
@@ -108,19 +107,11 @@ pub(super) async fn mirror(client: Client, node: String, mut parts: PoolParts) {
         let wanted = pools(&parts.networks.get(), &(parts.attached)(), &node);
         let mut failed = None;
         for (name, spec) in wanted {
-            if there.get(&name) == Some(&spec) || foreign.contains(&name) {
+            if there.get(&name) == Some(&spec) {
                 continue;
             }
             match write(&objects, &name, &spec).await {
                 Ok(()) => drop(there.insert(name, spec)),
-                Err(kube::Error::Api(status)) if status.code == 409 => {
-                    tracing::warn!(
-                        pool = name,
-                        reason = status.message,
-                        "somebody else keeps it; it is left as it is"
-                    );
-                    foreign.insert(name);
-                }
                 Err(error) => failed = Some(words(&error)),
             }
         }
@@ -150,12 +141,12 @@ async fn known(objects: &Api<IpPool>, node: &str) -> BTreeMap<String, IpPoolSpec
     }
 }
 
-/// Writes an object. Fields are taken from nobody: what the predecessor wrote there is still needed.
+/// Writes an object. The predecessor's fields are taken over: what they said is in our own book by now (`adoption`).
 async fn write(objects: &Api<IpPool>, name: &str, spec: &IpPoolSpec) -> Result<(), kube::Error> {
     let mut object = IpPool::new(name, spec.clone());
     let labels = [(LABELS.0, &spec.host_name), (LABELS.1, &spec.net_attach_def)];
     object.labels_mut().extend(labels.map(|(key, value)| (key.to_owned(), value.clone())));
-    objects.patch(name, &PatchParams::apply(MANAGER), &Patch::Apply(&object)).await.map(|_| ())
+    objects.patch(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&object)).await.map(|_| ())
 }
 
 #[cfg(test)]

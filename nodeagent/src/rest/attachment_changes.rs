@@ -114,7 +114,7 @@ pub(super) async fn remove(
     let tool = match known.tool {
         Tool::MultiNic => CallTool::MultiNic,
         Tool::Ipam => CallTool::MultiNicIpam,
-        Tool::Api => {
+        Tool::Api | Tool::Adopted => {
             let key = key.clone();
             calls.run("api-call", move |engine| engine.give_back(&key)).await.map_err(refusal)?;
             return Ok(gone());

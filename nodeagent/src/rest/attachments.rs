@@ -148,6 +148,7 @@ pub(super) fn attachment(one: &record::Attachment) -> Attachment {
             Tool::MultiNic => AttachmentTool::MultiNic,
             Tool::Ipam => AttachmentTool::Ipam,
             Tool::Api => AttachmentTool::Legacy,
+            Tool::Adopted => AttachmentTool::Adopted,
         },
         pod: one.pod.as_ref().map(pod),
         netns: one.netns.clone(),

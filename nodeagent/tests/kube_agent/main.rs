@@ -16,11 +16,16 @@
 mod harness;
 #[path = "../../../lab/kubectl.rs"]
 mod kubectl;
+#[path = "../../src/kubelet_api.rs"]
+#[allow(dead_code, reason = "the agent and the other tests use the rest")]
+mod kubelet_api;
 
+mod adoption;
 mod annotated;
 mod cluster;
 mod functions;
 mod node;
 mod runtime;
+mod runtime_service;
 mod serving;
 mod vanishing;

@@ -125,6 +125,8 @@ fn a_cold_start_without_the_server_wants_the_same_vfs() {
         store: Some(Arc::clone(&store)),
         networks: networks.clone(),
         routes: None,
+        adopted: tokio::sync::watch::Sender::new(true).subscribe(),
+        complete: tokio::sync::watch::Sender::new(false),
     };
     Keeper::new(parts).plan_newest(&mut watch::Sender::new(None).subscribe());
 
