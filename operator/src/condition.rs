@@ -89,6 +89,8 @@ reasons! {
     NoNvidiaResource,
     /// Changes are on their way.
     InProgress,
+    /// The predecessor still serves nodes; new hosts wait.
+    MigrationInProgress,
     /// The network needs no routes.
     NoRoutesNeeded,
     /// Not every agent has told of its routes yet.

@@ -46,6 +46,8 @@ pub(crate) struct Found<'a> {
     pub(crate) objects: &'a BTreeMap<&'a str, &'a CidrSpec>,
     pub(crate) blocks: Option<blocks::Wanted>,
     pub(crate) refusal: Option<(Reason, String)>,
+    /// Nodes that the predecessor still serves.
+    pub(crate) migrating: Vec<String>,
     pub(crate) invalid: Vec<crds::Problem>,
     pub(crate) attachments: AttachmentPlan,
     pub(crate) sriov: Option<Finding>,
@@ -70,6 +72,7 @@ pub fn plan(index: &Index, name: &str, failures: &Failures, now: &str) -> Networ
     let taken = names_of_others(index, name);
     let refusal = overlap::refusal(index, network);
     let ours = is_ours_to_number(network);
+    let migrating = hosts::of_predecessor(index);
     let blocks = ours.then(|| {
         blocks::plan(&blocks::Input {
             name,
@@ -77,7 +80,7 @@ pub fn plan(index: &Index, name: &str, failures: &Failures, now: &str) -> Networ
             objects: &objects,
             hosts: &hosts,
             taken: &taken,
-            frozen: refusal.is_some() || !invalid.is_empty(),
+            frozen: refusal.is_some() || !invalid.is_empty() || !migrating.is_empty(),
         })
     });
     let nets = match &blocks {
@@ -107,6 +110,7 @@ pub fn plan(index: &Index, name: &str, failures: &Failures, now: &str) -> Networ
         objects,
         blocks,
         refusal,
+        migrating,
         invalid,
         attachments,
         sriov,

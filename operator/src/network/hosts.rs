@@ -30,6 +30,22 @@ pub fn presences(index: &Index) -> BTreeMap<&str, Presence<'_>> {
     hosts
 }
 
+/// Nodes whose HostInterface is still the predecessor's: its finalizer is on it, and no agent of ours has written over it.
+///
+/// Their daemons know only what the predecessor's operator told them, so nobody gets new blocks that they would have to
+/// route to (TRAPS C8).
+pub(super) fn of_predecessor(index: &Index) -> Vec<String> {
+    let old = index.hosts.iter().filter(|host| {
+        let meta = &host.meta;
+        !meta.deleting
+            && !host.is_unmanaged()
+            && host.spec.node_uid.is_empty()
+            && meta.finalizers.iter().any(|name| super::is_former_finalizer(name))
+            && index.nodes.get(&Key::cluster(&meta.key.name)).is_some()
+    });
+    old.map(|host| host.meta.key.name.clone()).collect()
+}
+
 /// MTUs of the hosts' NICs in these networks, each with a NIC that has it, in words.
 pub(super) fn mtus(nets: &[String], hosts: &BTreeMap<&str, Presence<'_>>) -> BTreeMap<u32, String> {
     let mut found = BTreeMap::new();

@@ -127,6 +127,15 @@ fn addresses(found: &Found<'_>) -> Finding {
     if let Some((key, why)) = failed {
         return Finding::wrong(kind, Reason::WriteRefused, format!("CIDR {}: {why}", key.key));
     }
+    if blocks.assigned < blocks.expected && !found.migrating.is_empty() {
+        let message = format!(
+            "{} of {} NICs have a block; further ones get theirs when the predecessor serves no node any more (still: {})",
+            blocks.assigned,
+            blocks.expected,
+            some(&found.migrating)
+        );
+        return Finding::open(kind, Reason::MigrationInProgress, message);
+    }
     if blocks.expected == 0 {
         return Finding::open(kind, Reason::NoInterfaces, "there is no NIC yet to give a block to");
     }

@@ -350,6 +350,42 @@ fn finalizers_of_the_predecessor_come_off_what_is_being_deleted_and_others_stay(
 }
 
 #[test]
+fn while_the_predecessor_serves_nodes_nobody_gets_new_blocks_and_nobody_loses_any() {
+    let mut cluster = Cluster::new();
+    cluster.settle();
+    let before = cluster.index.blocks.get(&Key::cluster("net")).unwrap().spec.clone();
+    let old = |cluster: &mut Cluster, node_uid: &str| {
+        cluster.host(2, node_uid);
+        let mut host = cluster.index.hosts.get(&Key::cluster("n2")).unwrap().clone();
+        host.meta.finalizers = vec!["finalizers.hostinterface.multinic.fms.io".into()];
+        let host = cluster.next(host);
+        cluster.index.take(News::Host(Told::Changed(host)));
+    };
+    old(&mut cluster, "");
+    cluster.node(3);
+    cluster.host(3, "node-3");
+    cluster.settle();
+
+    let reason = |cluster: &Cluster| {
+        let network = cluster.index.networks.get(&Key::cluster("net")).unwrap();
+        let of = |one: &&crds::Condition| one.kind == "AddressesAssigned";
+        let one = network.status.conditions.iter().find(of).unwrap();
+        (one.status.clone(), one.reason.clone(), one.message.clone())
+    };
+    assert_eq!(cluster.index.blocks.get(&Key::cluster("net")).unwrap().spec, before);
+    let (status, word, message) = reason(&cluster);
+    assert_eq!((status.as_str(), word.as_str()), ("Unknown", "MigrationInProgress"));
+    assert!(message.contains("4 of 6") && message.contains("n2"), "{message}");
+
+    // Our agent has written over it; the finalizer stays until the object goes.
+    old(&mut cluster, "node-2");
+    cluster.settle();
+
+    assert_eq!(reason(&cluster).1, "AsWanted");
+    assert_ne!(cluster.index.blocks.get(&Key::cluster("net")).unwrap().spec, before);
+}
+
+#[test]
 fn a_host_without_a_node_goes_unless_nobody_manages_it() {
     let mut cluster = Cluster::new();
     cluster.host(7, "");
