@@ -97,7 +97,8 @@ pub fn run(config: Config) -> Result<(), AgentError> {
     // Before anything is attached: the engine begins with the networks that are there then.
     // They stay when the agent ends; only their keeper ends with it.
     let routes = (config.cluster.is_some() && config.machine == Machine::Live).then(|| {
-        Routes::start(RouteParts { store: store.clone(), names: IPROUTE2.into() })
+        let metrics = Arc::clone(&metrics);
+        Routes::start(RouteParts { store: store.clone(), names: IPROUTE2.into(), metrics })
             .inspect_err(|error| tracing::error!(%error, "nothing is done about routes to other hosts"))
     });
     let routes = routes.and_then(Result::ok);

@@ -10,6 +10,7 @@
 
 mod access;
 mod host_interface;
+mod host_networks;
 mod keeper;
 mod known;
 mod plan;

@@ -3,6 +3,7 @@
 mod devices;
 mod pfs;
 mod pods;
+mod routes;
 
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
@@ -39,6 +40,7 @@ pub(crate) struct Metrics {
     pods: pods::PodMetrics,
     devices: devices::DeviceMetrics,
     pfs: pfs::PfMetrics,
+    routes: routes::RouteMetrics,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -91,6 +93,7 @@ impl Metrics {
             pods: pods::PodMetrics::new(),
             devices: devices::DeviceMetrics::default(),
             pfs: pfs::PfMetrics::new(),
+            routes: routes::RouteMetrics::default(),
         }
     }
 
@@ -143,6 +146,7 @@ impl Metrics {
         self.pods.register(&mut registry);
         self.devices.register(&mut registry);
         self.pfs.register(&mut registry);
+        self.routes.register(&mut registry);
         held.register(&mut registry);
         if let Some(published) = published {
             inventory(&mut registry, published);

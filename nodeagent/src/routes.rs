@@ -10,6 +10,7 @@
 mod keeper;
 mod plan;
 mod tables;
+mod taken;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -23,6 +24,8 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use store::Store;
 use tokio::sync::watch;
 
+use crate::metrics::Metrics;
+
 /// What is wanted of all networks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Wanted {
@@ -35,8 +38,8 @@ pub(crate) struct Wanted {
 /// What is wanted of one network.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct NetworkRoutes {
-    /// Addresses of all its pods, one a family at most.
-    pub(crate) subnets: Vec<IpNet>,
+    /// Sources whose packets look for these routes: addresses of all its pods, one a family at most, or this host's blocks.
+    pub(crate) sources: Vec<IpNet>,
     /// By destination, each destination once.
     pub(crate) routes: Vec<HostRoute>,
 }
@@ -71,6 +74,7 @@ pub(crate) struct RouteParts {
     pub(crate) store: Option<Arc<Store>>,
     /// Folder of `rt_tables`.
     pub(crate) names: PathBuf,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// Says what is wanted. Clones speak to the same thread.

@@ -10,8 +10,9 @@ use crds::{Addressing, Mtu, MultiNicNetwork, NetworkSpec};
 use hwprobe::{Inventory, Nic};
 use ipnet::IpNet;
 
+use super::host_networks;
 use super::known::Known;
-use super::slice::{Entry, Own, Slice};
+use super::slice::{Entry, Own, Peer, Slice};
 use crate::chained::{Offer, Offers};
 use crate::planning::candidates::own_addresses;
 use crate::planning::record::Record;
@@ -70,6 +71,11 @@ fn with_blocks(view: View<'_>, name: &str, spec: &NetworkSpec, own: &[IpAddr]) -
     let shared = shares_uplink(spec);
     let mut interfaces = Vec::new();
     let mut slices = 0;
+    // Pods that live in the hosts' own networks must not get a host's address.
+    let hosts = slices_of(view.known, name).filter(|slice| slice.subnets.is_empty());
+    let peers = hosts.flat_map(|slice| &slice.entries).flat_map(|entry| &entry.peers);
+    let hosts: Vec<IpAddr> =
+        own.iter().copied().chain(peers.flat_map(Peer::ways).map(|(_, host)| host)).collect();
     for slice in slices_of(view.known, name) {
         slices += 1;
         for entry in &slice.entries {
@@ -81,7 +87,7 @@ fn with_blocks(view: View<'_>, name: &str, spec: &NetworkSpec, own: &[IpAddr]) -
                 nic: here.map(|nic| nic.id.clone()),
                 net_address: entry.net,
                 index: entry.index,
-                blocks: blocks(entry, mine, &slice.excludes, own),
+                blocks: blocks(entry, mine, &slice.excludes, &hosts),
             });
         }
     }
@@ -122,20 +128,26 @@ pub(super) fn routes(view: View<'_>) -> BTreeMap<String, NetworkRoutes> {
     for (name, _) in view.known.networks.iter().filter(|(_, spec)| spec.multi_nic_ipam) {
         let slices: Vec<&Slice> = slices_of(view.known, name).collect();
         // Every slice says the same of the network as a whole.
-        let Some(first) = slices.first().filter(|first| first.routed && !first.subnets.is_empty()) else {
-            continue;
-        };
+        let Some(first) = slices.first().filter(|first| first.routed) else { continue };
         let entries = || slices.iter().flat_map(|slice| &slice.entries);
-        let mut wanted = NetworkRoutes { subnets: first.subnets.clone(), routes: Vec::new() };
-        for (index, mine) in entries().filter_map(|entry| Some((entry.index, entry.own.as_ref()?))) {
+        let mut wanted = NetworkRoutes { sources: first.subnets.clone(), routes: Vec::new() };
+        let in_host_networks = first.subnets.is_empty();
+        for (entry, mine) in entries().filter_map(|entry| Some((entry, entry.own.as_ref()?))) {
             let name = nic_of(view.inventory, mine).and_then(|nic| nic.name.clone());
             let link: Arc<str> = name.unwrap_or_else(|| mine.name.clone()).into();
-            for peer in entries().filter(|entry| entry.index == index).flat_map(|entry| &entry.peers) {
-                for (destination, gateway) in [peer.v4, peer.v6].into_iter().flatten() {
-                    wanted.routes.push(HostRoute { destination, gateway, link: Arc::clone(&link) });
-                }
+            let same = || entries().filter(|other| other.index == entry.index);
+            let mut ways: Vec<(IpNet, IpAddr)> =
+                same().flat_map(|other| &other.peers).flat_map(Peer::ways).collect();
+            if in_host_networks {
+                let neighbours = entries().filter(|other| other.net == entry.net);
+                ways = host_networks::ways(&mine.pods, ways, neighbours.flat_map(|other| &other.peers));
+                wanted.sources.extend(&mine.pods);
             }
+            let route = |(destination, gateway)| HostRoute { destination, gateway, link: Arc::clone(&link) };
+            wanted.routes.extend(ways.into_iter().map(route));
         }
+        wanted.sources.sort_unstable();
+        wanted.sources.dedup();
         wanted.routes.sort_unstable();
         wanted.routes.dedup_by_key(|route| route.destination);
         all.insert(name.clone(), wanted);

@@ -55,6 +55,13 @@ pub(super) struct Peer {
     pub(super) v6: Option<(IpNet, IpAddr)>,
 }
 
+impl Peer {
+    /// Its blocks with the way to each.
+    pub(super) fn ways(&self) -> impl Iterator<Item = (IpNet, IpAddr)> {
+        [self.v4, self.v6].into_iter().flatten()
+    }
+}
+
 impl Slice {
     /// Reads a CIDR object; what cannot be read of it is left out and told.
     pub(super) fn read(

@@ -15,22 +15,16 @@ use store::{Batch, Store, Table};
 
 use super::plan::{Delta, Wish, plan};
 use super::tables::{Names, Place, choose, write_names};
+use super::taken::{CULPRIT, Taken};
 use super::{RouteParts, RouteState, Routes, Wanted};
 use crate::agent::chain;
+use crate::metrics::Metrics;
 
 /// How long changes are gathered before routes are looked at.
 const QUIET: Duration = Duration::from_millis(100);
 
 /// How soon what failed is tried again, if nothing changes before.
 const RETRY: Duration = Duration::from_secs(30);
-
-/// How often routes may be taken away in `SPAN` before a person is told who does that.
-const OFTEN: (usize, Duration) = (3, Duration::from_secs(60));
-
-/// What that person is told.
-const TAKEN: &str = "another program keeps removing our routes or rules; they are put back each time. systemd-networkd \
-    does that at its restart: write ManageForeignRoutes=no and ManageForeignRoutingPolicyRules=no below [Network] in \
-    /etc/systemd/networkd.conf.d/multi-nic.conf";
 
 /// Keys of our tables in the store.
 const KEY: &str = "routes/";
@@ -43,11 +37,11 @@ pub(super) struct RouteKeeper {
     store: Option<Arc<Store>>,
     names: PathBuf,
     places: BTreeMap<String, Place>,
-    wanted: Arc<Wanted>,
+    pub(super) wanted: Arc<Wanted>,
     /// Indexes of the links that routes leave by.
     links: BTreeSet<u32>,
-    /// When somebody took routes away.
-    taken: Vec<Instant>,
+    metrics: Arc<Metrics>,
+    taken: Taken,
     told: String,
 }
 
@@ -69,13 +63,25 @@ impl Tally {
     }
 }
 
+/// What came of all of them.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) states: BTreeMap<String, RouteState>,
+    /// Steps that were tried.
+    pub(super) changes: usize,
+    /// Something failed that another try may heal.
+    open: bool,
+}
+
 /// What woke the thread.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Woken {
     /// Something that routes depend on changed.
     changed: bool,
-    /// A route or rule of ours went, and nothing else happened.
+    /// A program removed a rule or route of ours.
     taken: bool,
+    /// An IPv6 route of ours went: the kernel tells that also of those that it takes with a link or an address.
+    lost: bool,
 }
 
 impl RouteKeeper {
@@ -100,7 +106,8 @@ impl RouteKeeper {
             places,
             wanted: Arc::default(),
             links: BTreeSet::new(),
-            taken: Vec::new(),
+            metrics: parts.metrics,
+            taken: Taken::default(),
             told: String::new(),
         })
     }
@@ -109,12 +116,15 @@ impl RouteKeeper {
     pub(super) fn keep(mut self, routes: &Routes) {
         let mut retry: Option<Instant> = None;
         loop {
-            self.wait(routes, retry);
-            let mut woken = self.woken(retry.is_some_and(|retry| retry <= Instant::now()));
+            let due = [retry, self.taken.until()].into_iter().flatten().min();
+            self.wait(routes, due);
+            let mut woken = self.woken(due.is_some_and(|due| due <= Instant::now()));
             if woken != Woken::default() {
                 // Changes come in numbers; all state is read afterwards.
                 std::thread::sleep(QUIET);
-                drop(self.events.receive());
+                let more = self.woken(false);
+                woken.taken |= more.taken;
+                woken.changed |= more.changed;
             }
             {
                 let mut state = routes.state();
@@ -129,12 +139,16 @@ impl RouteKeeper {
             if woken == Woken::default() {
                 continue;
             }
-            if woken.taken && !woken.changed {
+            if woken.taken || (woken.lost && !woken.changed) {
                 self.was_taken();
             }
             match self.reconcile() {
-                Ok((states, open)) => {
+                Ok(Done { states, changes, open }) => {
+                    if changes > 0 {
+                        tracing::info!(changes, "routes to other hosts changed");
+                    }
                     retry = open.then(|| Instant::now() + RETRY);
+                    self.metrics.routes(&states);
                     routes.0.states.send_if_modified(|before| {
                         let changed = *before != states;
                         *before = states;
@@ -165,7 +179,7 @@ impl RouteKeeper {
 
     /// What the notifications say, as far as it is of concern.
     fn woken(&mut self, changed: bool) -> Woken {
-        let mut woken = Woken { changed, taken: false };
+        let mut woken = Woken { changed, ..Woken::default() };
         for event in self.events.receive().unwrap_or_else(|_| vec![Event::Overrun]) {
             match event {
                 Event::LinkChanged(link) | Event::LinkRemoved(link) => {
@@ -177,7 +191,11 @@ impl RouteKeeper {
                 Event::RouteRemoved(route) => {
                     let ours = route.protocol == datapath::PROTOCOL
                         && self.places.values().any(|place| place.table == route.table);
-                    woken.taken |= ours && self.is_wanted_route(&route);
+                    let gone = ours && self.is_wanted_route(&route);
+                    // What it takes itself of IPv4, the kernel does not tell.
+                    let is_told = route.destination.is_ipv4();
+                    woken.taken |= gone && is_told;
+                    woken.lost |= gone && !is_told;
                 }
                 Event::RuleRemoved(rule) => {
                     woken.taken |= rule.protocol == datapath::PROTOCOL && self.is_wanted_rule(&rule);
@@ -195,9 +213,9 @@ impl RouteKeeper {
 
     fn is_wanted_rule(&self, gone: &netlink::route::Rule) -> bool {
         let source = gone.source.and_then(|(address, length)| ipnet::IpNet::new(address, length).ok());
-        let wants = |name: &String| self.wanted.networks.get(name).map(|network| &network.subnets);
+        let wants = |name: &String| self.wanted.networks.get(name).map(|network| &network.sources);
         self.places.iter().filter(|(_, place)| place.table == gone.table).any(|(name, _)| {
-            wants(name).is_some_and(|subnets| subnets.iter().any(|subnet| Some(*subnet) == source))
+            wants(name).is_some_and(|sources| sources.iter().any(|one| Some(*one) == source))
         })
     }
 
@@ -211,8 +229,8 @@ impl RouteKeeper {
         })
     }
 
-    /// Makes the kernel what is wanted. How it is then, and whether something failed that another try may heal.
-    fn reconcile(&mut self) -> Result<(BTreeMap<String, RouteState>, bool), DatapathError> {
+    /// Makes the kernel what is wanted.
+    pub(super) fn reconcile(&mut self) -> Result<Done, DatapathError> {
         self.number()?;
         let wanted = Arc::clone(&self.wanted);
         let links = netlink::route::links(&mut self.socket)?.links;
@@ -227,7 +245,7 @@ impl RouteKeeper {
                 table: place.table,
                 priority: place.priority,
                 take_over: place.take_over,
-                subnets: network.subnets.clone(),
+                sources: network.sources.clone(),
                 ..Wish::default()
             };
             for route in &network.routes {
@@ -246,30 +264,30 @@ impl RouteKeeper {
         let tables = self.places.values().map(|place| place.table).collect();
         let observed = observe(&mut self.socket, &tables)?;
         let Delta { steps, foreign } = plan(&observed, &wishes, wanted.complete);
+        let mut refused = 0;
         for (step, verdict) in steps.iter().zip(apply(&mut self.socket, &steps)) {
             if let Err(error) = verdict {
+                refused += 1;
                 let is_route = !matches!(step, RouteStep::AddRule(_) | RouteStep::RemoveRule(_));
                 tallies.entry(table_of(step)).or_default().failed(is_route, error.sentence());
             }
         }
+        self.metrics.routes_refused(refused);
         for (table, destination) in foreign {
             let why = format!("another program's route to {destination} stands in table {table}");
             tallies.entry(table).or_default().failed(true, why);
         }
         self.tell(tallies.values().find_map(|tally| tally.first.clone()).unwrap_or_default());
-        if !steps.is_empty() {
-            tracing::info!(changes = steps.len(), "routes to other hosts changed");
-        }
         let open = tallies.values().any(|tally| tally.first.is_some());
         let states = self.states(&wanted, &tallies);
         if wanted.complete {
             self.forget(&wanted);
         }
-        Ok((states, open))
+        Ok(Done { states, changes: steps.len(), open })
     }
 
-    fn states(&self, wanted: &Wanted, tallies: &BTreeMap<u32, Tally>) -> BTreeMap<String, RouteState> {
-        let often = if self.taken.len() >= OFTEN.0 { TAKEN } else { "" };
+    fn states(&mut self, wanted: &Wanted, tallies: &BTreeMap<u32, Tally>) -> BTreeMap<String, RouteState> {
+        let often = self.taken.message(Instant::now());
         let of = |(name, network): (&String, &super::NetworkRoutes)| {
             let wanted = network.routes.len();
             let tally = self.places.get(name).and_then(|place| tallies.get(&place.table));
@@ -343,11 +361,9 @@ impl RouteKeeper {
 
     /// Somebody took routes or rules of ours away.
     fn was_taken(&mut self) {
-        let now = Instant::now();
-        self.taken.retain(|when| now.duration_since(*when) < OFTEN.1);
-        self.taken.push(now);
-        if self.taken.len() == OFTEN.0 {
-            tracing::warn!("{TAKEN}");
+        self.metrics.routes_were_taken();
+        if self.taken.note(Instant::now()) {
+            tracing::warn!("{CULPRIT}");
         } else {
             tracing::info!("another program removed routes or rules of ours; they are put back");
         }

@@ -12,8 +12,8 @@ pub(super) struct Wish {
     pub(super) priority: u32,
     /// The table was the predecessor's: its routes there are taken over.
     pub(super) take_over: bool,
-    /// Addresses of the network's pods, one a family at most: a rule each.
-    pub(super) subnets: Vec<IpNet>,
+    /// Sources that look for its routes: a rule each.
+    pub(super) sources: Vec<IpNet>,
     pub(super) hops: BTreeMap<IpNet, Hop>,
     /// Destinations that are wanted and whose link is not usable now: nothing of them is touched.
     pub(super) waiting: BTreeSet<IpNet>,
@@ -68,7 +68,7 @@ pub(super) fn plan(observed: &Observed, wanted: &[Wish], complete: bool) -> Delt
 
 fn rules(wish: &Wish) -> impl Iterator<Item = HostRule> + '_ {
     let (priority, table) = (wish.priority, wish.table);
-    wish.subnets.iter().map(move |source| HostRule { priority, source: *source, table })
+    wish.sources.iter().map(move |source| HostRule { priority, source: *source, table })
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! On the kernel, in a private network namespace, with `ip` as the witness. REQUIRES: root, veth.
 
+mod networkd;
+mod speed;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -10,10 +13,12 @@ use serde_json::Value;
 use store::Identity;
 
 use super::*;
+use crate::metrics::Held;
 
 /// A host with two NICs, m0 and m1, whose wires end in the same namespace.
 struct Host {
     folder: tempfile::TempDir,
+    metrics: Arc<Metrics>,
 }
 
 fn ip(arguments: &str) -> String {
@@ -75,7 +80,7 @@ impl Host {
             ip(&format!("addr add 10.0.{number}.1/24 dev m{number}"));
             ip(&format!("addr add fd00:{number}::1/64 dev m{number} nodad"));
         }
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self { folder: tempfile::tempdir().unwrap(), metrics: Arc::new(Metrics::new()) }
     }
 
     fn names(&self) -> &Path {
@@ -83,13 +88,22 @@ impl Host {
     }
 
     fn start(&self, store: Option<&Arc<Store>>) -> (Routes, RouteThread) {
-        Routes::start(RouteParts { store: store.cloned(), names: self.names().to_owned() }).unwrap()
+        let (names, metrics) = (self.names().to_owned(), Arc::clone(&self.metrics));
+        Routes::start(RouteParts { store: store.cloned(), names, metrics }).unwrap()
     }
 
     fn store(&self) -> Arc<Store> {
         let identity = Identity { machine: "m".to_owned(), boot: "b".to_owned() };
         Arc::new(Store::open(self.folder.path(), &identity).unwrap().0)
     }
+}
+
+/// A metric of the routes.
+fn metric(host: &Host, name: &str) -> u64 {
+    let text = host.metrics.text(None, &Held::default()).unwrap();
+    let line =
+        text.lines().find(|line| line.starts_with(&format!("multi_nic_host_routes_{name}_total "))).unwrap();
+    line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
 fn state(routes: &Routes, network: &str) -> RouteState {
@@ -104,7 +118,7 @@ fn network(subnets: &[&str], routes: &[(&str, &str, &str)]) -> NetworkRoutes {
     };
     let mut routes: Vec<HostRoute> = routes.iter().map(route).collect();
     routes.sort();
-    NetworkRoutes { subnets: subnets.iter().map(|net| net.parse().unwrap()).collect(), routes }
+    NetworkRoutes { sources: subnets.iter().map(|net| net.parse().unwrap()).collect(), routes }
 }
 
 fn red() -> NetworkRoutes {

@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of the harness")]
 
+pub(crate) mod api_way;
 pub(crate) mod events;
 pub(crate) mod http;
 pub(crate) mod pods;

@@ -1,17 +1,13 @@
 //! The agent's machine, and the way from there to the API server, which a test can cut.
 
-use std::io;
-use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd;
-use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
-use std::thread;
 
 use cni::protocol::{Answer, Call, Connection, PROTOCOL, Tool};
 use cni::{Command, Environment};
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, NODE};
+use crate::harness::api_way::ApiWay;
 use crate::harness::pods::Pod;
 use crate::harness::{Agent, Lab, PATIENCE};
 
@@ -19,32 +15,16 @@ use crate::harness::{Agent, Lab, PATIENCE};
 pub(crate) struct Machine {
     pub(crate) lab: Lab,
     kubeconfig: std::path::PathBuf,
-    way: Arc<Mutex<Way>>,
-}
-
-#[derive(Default)]
-struct Way {
-    cut: bool,
-    open: Vec<TcpStream>,
+    way: ApiWay,
 }
 
 impl Machine {
     pub(crate) fn new(cluster: &Cluster) -> Self {
         let (kubeconfig, port) = (cluster.kubeconfig(), cluster.port());
-        let way = Arc::new(Mutex::new(Way::default()));
-        let (send, accepted) = channel();
-        // Begun before this thread leaves the host's network: that one stays there.
-        let theirs = Arc::clone(&way);
-        thread::spawn(move || lead(&accepted, port, &theirs));
+        // Begun before this thread leaves the host's network.
+        let way = ApiWay::to(([127, 0, 0, 1], port).into());
         let lab = Lab::new();
-        let listener = TcpListener::bind(("127.0.0.1", port)).expect("the private loopback");
-        thread::spawn(move || {
-            for connection in listener.incoming().flatten() {
-                if send.send(connection).is_err() {
-                    return;
-                }
-            }
-        });
+        way.open_at(port);
         lab.with_network(2, 8);
         std::fs::remove_file(lab.path("config/red.yaml")).unwrap();
         Self { lab, kubeconfig, way }
@@ -64,11 +44,7 @@ impl Machine {
 
     /// The API server is away from now on, or there again.
     pub(crate) fn cut(&self, cut: bool) {
-        let mut way = self.way.lock().unwrap();
-        way.cut = cut;
-        for one in way.open.drain(..) {
-            let _ = one.shutdown(Shutdown::Both);
-        }
+        self.way.cut(cut);
     }
 
     /// A call of the runtime for network red, as its NetConf comes from an attachment definition.
@@ -128,24 +104,5 @@ impl Machine {
             );
         }
         lines
-    }
-}
-
-/// Leads each connection on to the API server, in the network of this thread.
-fn lead(accepted: &Receiver<TcpStream>, port: u16, way: &Mutex<Way>) {
-    for here in accepted {
-        let mut way = way.lock().unwrap();
-        if way.cut {
-            continue;
-        }
-        let Ok(there) = TcpStream::connect(("127.0.0.1", port)) else { continue };
-        for (from, to) in [(&here, &there), (&there, &here)] {
-            let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-            thread::spawn(move || {
-                let _ = io::copy(&mut from, &mut to);
-                let _ = to.shutdown(Shutdown::Both);
-            });
-        }
-        way.open.extend([here, there]);
     }
 }

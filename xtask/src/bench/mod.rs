@@ -7,6 +7,7 @@ mod api;
 mod attach;
 mod measure;
 mod probe;
+mod routes;
 mod sriov;
 mod synthetic;
 
@@ -59,6 +60,15 @@ enum What {
         #[arg(long, hide = true)]
         here: bool,
     },
+    /// Routes to other hosts: all at once beside `ip -batch`, looked at again, one change among them; memory.
+    Routes {
+        /// How many, at most 65,000.
+        #[arg(long, default_value_t = 40_000, value_parser = clap::value_parser!(u32).range(1..=65_000))]
+        routes: u32,
+        /// Runs, each with both.
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
+    },
     /// The agent: requests a second, memory, idleness, and how soon a change is told.
     Api {
         /// Seconds that each load lasts.
@@ -87,6 +97,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         What::Attach { amount, vm: true, .. } => attach::in_machine(&Workspace::load()?, *amount)?,
         What::Sriov { amount, here: true } => sriov::here(*amount)?,
         What::Sriov { amount, here: false } => sriov::in_machine(&Workspace::load()?, *amount)?,
+        What::Routes { routes, runs } => {
+            let workspace = Workspace::load()?;
+            program::must(workspace.lab("packages").arg("test"))?;
+            routes::run(&workspace, *routes, *runs)?;
+        }
         What::Api { seconds, changes } => {
             let workspace = Workspace::load()?;
             program::must(workspace.lab("packages").arg("test"))?;

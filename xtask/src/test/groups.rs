@@ -96,4 +96,15 @@ pub(crate) const GROUPS: &[Group] = &[
         twin: false,
         suites: &[("nodeagent", "vm_kubelet"), ("crds", "vm_definitions")],
     },
+    // Six hosts of a cluster, each a network namespace with an agent.
+    Group {
+        name: "hosts",
+        nics: &["virtio:0"],
+        modules: &[],
+        memory: 2048,
+        limit: 900,
+        control_plane: true,
+        twin: false,
+        suites: &[("nodeagent", "vm_hosts")],
+    },
 ];

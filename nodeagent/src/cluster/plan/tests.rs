@@ -1,3 +1,5 @@
+mod hosts;
+
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -164,4 +166,37 @@ fn routes_lead_to_every_other_host_on_the_same_interface_in_whichever_slice() {
     assert_eq!(routed(&known, &nics(), "blue"), None, "not with multi-NIC IPAM");
     // A NIC that is away just now: what is wanted stays.
     assert_eq!(routed(&known, &[], "red").unwrap(), wanted);
+}
+
+#[test]
+fn pods_in_the_hosts_networks_are_routed_by_their_own_block_and_get_no_hosts_address() {
+    let entries = json!([entry(
+        0,
+        "10.0.1.0/24",
+        "10.0.1.0/24",
+        &["n1 eth1 10.0.1.7 10.0.1.0/28", "n2 eth1 10.0.1.8 10.0.1.16/28", "n3 eth1 10.0.1.17 10.0.1.32/28"]
+    )]);
+    let config = json!({"name": "red", "type": "ipvlan", "subnet": "", "masterNets": [], "hostBlock": 4,
+                        "interfaceBlock": 0, "vlanMode": "l3"});
+    let spec: CidrSpec = serde_json::from_value(json!({"config": config, "cidr": entries})).unwrap();
+    let (slice, _) = Slice::read("red", Some("red"), &spec, "n1");
+    let mut known = known(&[("red", json!({"subnet": ""}))], &[]);
+    known.take(Kind::Slice, Said::There("red".into(), Object::Slice(Box::new(slice))), Instant::now());
+
+    let found = planned(&known, &nics());
+
+    let block = &found.networks["red"].interfaces[0].blocks[0];
+    assert_eq!(block.pod, "10.0.1.0/28".parse().unwrap());
+    assert_eq!(block.excludes, ["10.0.1.7/32".parse().unwrap(), "10.0.1.8/32".parse().unwrap()]);
+    assert_eq!(
+        routed(&known, &nics(), "red").unwrap(),
+        [
+            "10.0.1.16/28 via 10.0.1.8 dev eth1",
+            "10.0.1.17/32 via 10.0.1.17 dev eth1",
+            "10.0.1.32/28 via 10.0.1.17 dev eth1",
+        ]
+    );
+    let (inventory, classes) = (machine(&nics()), BTreeMap::new());
+    let wanted = routes(View { node: "n1", known: &known, inventory: &inventory, classes: &classes });
+    assert_eq!(wanted["red"].sources, ["10.0.1.0/28".parse().unwrap()]);
 }

@@ -66,7 +66,7 @@ fn wish(table: u32) -> impl Strategy<Value = Wish> {
             let hops = hops.into_iter().map(|(number, link)| (block(number), hop(number, link)));
             let hops = hops.filter(|(to, _)| !waiting.contains(to)).collect();
             let subnets = ["192.168.0.0/16", "fd10::/16"][..families].iter().map(|net| net.parse().unwrap());
-            Wish { table, priority: 30_000 + table, take_over, subnets: subnets.collect(), hops, waiting }
+            Wish { table, priority: 30_000 + table, take_over, sources: subnets.collect(), hops, waiting }
         },
     )
 }
@@ -133,7 +133,7 @@ fn a_rule_goes_before_its_routes_and_comes_after_them() {
     let wish = Wish {
         table: 2,
         priority: 30_000,
-        subnets: vec!["192.168.0.0/16".parse().unwrap()],
+        sources: vec!["192.168.0.0/16".parse().unwrap()],
         hops: [(block(2), hop(2, 7))].into(),
         ..Wish::default()
     };
