@@ -42,7 +42,7 @@ const FAREWELL: Duration = Duration::from_millis(1200);
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where `ip` has the names of routing tables.
-const IPROUTE2: &str = "/etc/iproute2";
+pub(crate) const IPROUTE2: &str = "/etc/iproute2";
 
 /// Why the agent cannot run.
 #[derive(Debug, thiserror::Error)]

@@ -13,6 +13,7 @@ mod network_status;
 mod offer;
 
 pub(crate) use asks::{Asks, Untold};
+pub(crate) use conflist::FILE;
 pub(crate) use network_status::{NETWORK_STATUS, of_pod};
 pub(crate) use offer::{Offer, Offers};
 

@@ -105,6 +105,12 @@ pub enum Command {
         /// What to ask.
         what: Question,
     },
+    /// Takes away what the agent left on this node for its next start: the list of --chain, routes and rules, the folders
+    /// of --state-dir and --run-dir, the executables in --install-plugins. Refuses while the agent runs or a pod holds
+    /// something.
+    Uninstall,
+    /// Does nothing until a signal comes: what a pod of a DaemonSet does that is done.
+    Wait,
     /// Prints what the policies of the configuration folder want of this machine's PFs, and what would be done. Changes
     /// nothing. What was given over the API is not known to it: see /v1/sriov/pfs.
     SriovPlan,

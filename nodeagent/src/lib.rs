@@ -51,6 +51,7 @@ mod serve;
 mod sriov;
 mod standalone;
 mod systemd;
+mod uninstall;
 
 pub use agent::{AgentError, run};
 pub use cli::{Cli, Command, Machine, Question};
@@ -61,7 +62,8 @@ pub use config::{
 };
 pub use inventory::cache::CacheError;
 pub use plugins::PluginFolders;
-pub use probing::{ProbeError, probe};
+pub use probing::{ProbeError, probe, wait_for_signal};
 pub use rest::openapi_document;
 pub use sriov::{SriovPlanError, sriov_plan};
 pub use standalone::{CniConfigError, cni_config};
+pub use uninstall::{UninstallError, uninstall};

@@ -30,6 +30,12 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
             return print(&nodeagent::openapi_document().context("make the OpenAPI document")?);
         }
         Some(Command::Probe { what }) => return Ok(nodeagent::probe(&cli.run_dir, *what)?),
+        Some(Command::Uninstall) => {
+            return nodeagent::uninstall(cli)?
+                .iter()
+                .try_for_each(|what| print(&format!("taken away: {what}\n")));
+        }
+        Some(Command::Wait) => return Ok(nodeagent::wait_for_signal()?),
         Some(Command::SriovPlan) => return print(&nodeagent::sriov_plan(&cli.config)?),
         Some(Command::CniConfig { network }) => return print(&nodeagent::cni_config(&cli.config, network)?),
     }

@@ -47,3 +47,21 @@ pub fn probe(run_dir: &Path, what: Question) -> Result<(), ProbeError> {
         }
     })
 }
+
+/// Waits until somebody wants this program to end (SIGTERM or SIGINT).
+///
+/// # Errors
+/// When signals cannot be received.
+pub fn wait_for_signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        Ok(())
+    })
+}

@@ -15,11 +15,13 @@ mod taken;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use datapath::host_routes::{apply, observe};
 use ipnet::IpNet;
+use netlink::{Family, Socket};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use store::Store;
 use tokio::sync::watch;
@@ -149,6 +151,28 @@ impl Drop for RouteThread {
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread of the routes had failed");
         }
+    }
+}
+
+/// Takes away every route and rule of ours, and the names of our tables; how many routes and rules that were. For a node
+/// that no agent serves any more.
+///
+/// # Errors
+/// The first thing that could not be done.
+pub(crate) fn remove_all(store: Option<&Store>, names: &Path) -> Result<usize, String> {
+    let places = match store {
+        Some(store) => keeper::places(store).map_err(|error| datapath::sentence(&error))?,
+        None => BTreeMap::new(),
+    };
+    let mut socket = Socket::open(Family::Route).map_err(|error| datapath::sentence(&error))?;
+    let tables = places.values().map(|place| place.table).collect();
+    let observed = observe(&mut socket, &tables).map_err(|error| datapath::sentence(&error))?;
+    let steps = plan::plan(&observed, &[], true).steps;
+    let failed = apply(&mut socket, &steps).into_iter().find_map(Result::err);
+    tables::write_names(names, &BTreeMap::new());
+    match failed {
+        Some(error) => Err(datapath::sentence(&error)),
+        None => Ok(steps.len()),
     }
 }
 

@@ -29,6 +29,10 @@ pub struct Cli {
     /// Namespace of the SR-IOV operator, where its policies and networks are.
     #[arg(long, value_name = "NAMESPACE", default_value = "openshift-sriov-network-operator")]
     pub sriov_namespace: String,
+    /// There is no Multus: agents read what pods ask for themselves, and it is no fault that the cluster does not know
+    /// attachment definitions.
+    #[arg(long)]
+    pub without_multus: bool,
     /// Prefix of the SR-IOV operator's resources.
     #[arg(long, value_name = "PREFIX", default_value = "openshift.io")]
     pub sriov_resource_prefix: String,

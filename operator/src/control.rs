@@ -65,9 +65,11 @@ impl Control {
         metrics: Metrics,
         complete: watch::Sender<bool>,
         sriov_settings: SriovSettings,
+        without_multus: bool,
     ) -> Self {
         let mut index = Index::default();
         index.sriov_settings = sriov_settings;
+        index.without_multus = without_multus;
         Self {
             index,
             writer,

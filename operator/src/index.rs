@@ -39,6 +39,8 @@ pub struct Index {
     pub nvidia: Table<NvidiaPolicy>,
     /// Names that differ between clusters.
     pub sriov_settings: SriovSettings,
+    /// Agents serve pods without Multus.
+    pub without_multus: bool,
     /// Networks that must be planned anew.
     dirty: BTreeSet<String>,
 }

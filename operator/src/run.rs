@@ -80,7 +80,7 @@ async fn serve(cli: &Cli) -> Result<(), RunError> {
         resource_prefix: cli.sriov_resource_prefix.clone(),
         ..SriovSettings::default()
     };
-    let control = Control::new(writer, metrics, complete, sriov);
+    let control = Control::new(writer, metrics, complete, sriov, cli.without_multus);
 
     let mut term = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

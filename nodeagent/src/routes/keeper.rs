@@ -11,7 +11,7 @@ use datapath::host_routes::{Hop, RouteStep, apply, observe, tables_in_use};
 use netlink::events::{Event, EventSocket};
 use netlink::{Family, Socket};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use store::{Batch, Store, Table};
+use store::{Batch, Store, StoreError, Table};
 
 use super::plan::{Delta, Wish, plan};
 use super::tables::{Names, Place, choose, write_names};
@@ -84,20 +84,20 @@ struct Woken {
     lost: bool,
 }
 
+/// What each network has, as the store remembers it.
+pub(super) fn places(store: &Store) -> Result<BTreeMap<String, Place>, StoreError> {
+    let all = store.prefix::<Place>(Table::Cluster, KEY)?;
+    Ok(all.records.into_iter().map(|(key, place)| (key.replacen(KEY, "", 1), place)).collect())
+}
+
 impl RouteKeeper {
     /// Opens its sockets in the network namespace of the caller.
     pub(super) fn open(parts: RouteParts) -> Result<Self, DatapathError> {
-        let places = parts.store.as_ref().map(|store| store.prefix::<Place>(Table::Cluster, KEY));
-        let places = match places {
-            None => BTreeMap::new(),
-            Some(Ok(all)) => {
-                all.records.into_iter().map(|(key, place)| (key.replacen(KEY, "", 1), place)).collect()
-            }
-            Some(Err(error)) => {
-                tracing::error!(error = chain(&error), "read the numbers of routing tables");
-                BTreeMap::new()
-            }
-        };
+        let places = parts.store.as_ref().map_or_else(|| Ok(BTreeMap::new()), |store| places(store));
+        let places = places.unwrap_or_else(|error| {
+            tracing::error!(error = chain(&error), "read the numbers of routing tables");
+            BTreeMap::new()
+        });
         Ok(Self {
             socket: Socket::open(Family::Route)?,
             events: EventSocket::open_routing()?,

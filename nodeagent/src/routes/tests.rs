@@ -263,3 +263,23 @@ fn the_predecessors_table_is_taken_over_without_a_gap() {
         "{standing:#?}"
     );
 }
+
+#[test]
+fn all_of_ours_goes_with_the_node_s_agent_and_nobody_else_s() {
+    let host = Host::new();
+    let store = host.store();
+    let (routes, thread) = host.start(Some(&store));
+    routes.want(wanted(true, &[("red", red())]));
+    until("the routes", || ours() == RED);
+    drop((thread, routes));
+    ip("route add 10.9.0.0/24 via 10.0.0.2 dev m0 table 5066240");
+    ip("rule add priority 30500 from 10.9.0.0/24 lookup 5066240");
+
+    assert_eq!(remove_all(Some(&store), host.names()), Ok(5));
+
+    assert_eq!(ours(), [""; 0]);
+    assert_eq!(json("-j route show table 5066240").len(), 1);
+    assert!(ip("rule").contains("30500:"), "{}", ip("rule"));
+    assert!(!host.names().join("rt_tables.d/multi-nic.conf").exists());
+    assert_eq!(remove_all(None, host.names()), Ok(0));
+}

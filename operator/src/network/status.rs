@@ -172,6 +172,9 @@ fn complained(complaint: &Complaint) -> (Reason, String) {
 fn attachments(index: &Index, found: &Found<'_>) -> Finding {
     let kind = Kind::NetworkAttachmentsReady;
     let plan = &found.attachments;
+    if index.attachments.is_absent() && index.without_multus {
+        return Finding::fine(kind, Reason::AsWanted, "none are needed: agents serve pods without Multus");
+    }
     if index.attachments.is_absent() {
         let message =
             "the cluster does not know NetworkAttachmentDefinitions; install Multus, or its definition alone";

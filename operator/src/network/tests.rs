@@ -400,3 +400,16 @@ fn a_host_without_a_node_goes_unless_nobody_manages_it() {
         [Write::DeleteHost { name: "n7".into(), uid: "uid-n7".into() }]
     );
 }
+
+#[test]
+fn that_there_is_no_multus_is_a_fault_unless_agents_do_without() {
+    let mut cluster = Cluster::new();
+    cluster.index.take(News::Attachment(Told::NoSuchKind));
+    cluster.settle();
+    assert_eq!(cluster.reason("NetworkAttachmentsReady"), "MultusMissing");
+
+    cluster.index.without_multus = true;
+    cluster.settle();
+
+    assert_eq!(cluster.reason("NetworkAttachmentsReady"), "AsWanted");
+}
