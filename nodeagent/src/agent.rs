@@ -10,6 +10,7 @@ use store::{Identity, Lock, LockError, Store, StoreError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 
+use crate::abilities::{self, Places};
 use crate::adoption::{self, AdoptionParts};
 use crate::attaching::{Attaching, AttachingParts};
 use crate::chained::{self, Asks, Untold};
@@ -125,6 +126,7 @@ pub fn run(config: Config) -> Result<(), AgentError> {
         Asks::new(networks.clone(), settings.device_plugin.kubelet_dir.join("pod-resources/kubelet.sock"));
     let history = History::new(Arc::clone(&log), Arc::clone(&metrics), newest.subscribe(), untold.clone());
     let functions = SriovParts::default();
+    let sysfs = functions.roots.sys.clone();
     let answers = asks.clone();
     let sandboxes = if cluster_is_there || config.runtime_endpoint.is_some() {
         Sandboxes::of(runtime_service.clone())
@@ -200,6 +202,16 @@ pub fn run(config: Config) -> Result<(), AgentError> {
     }
     if let Some(attaching) = &attaching {
         runtime.spawn(attaching.look_at_nics(newest.subscribe()));
+    }
+    // A container gives what its manifest says, and the node's own rules may take of it.
+    if attaching.is_some() && config.cluster.is_some() {
+        let places = Places {
+            procfs: config.procfs.clone(),
+            sysfs,
+            state_dir: config.state_dir.clone(),
+            run_dir: config.run_dir.clone(),
+        };
+        abilities::look(places, cache.handle.clone());
     }
     if attaching.is_some() {
         let adopted = cluster_is_there.then(|| adopted.subscribe());

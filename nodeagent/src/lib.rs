@@ -13,6 +13,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod abilities;
 mod adoption;
 mod agent;
 mod attaching;
