@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use crate::network::Networks;
 use crate::record::{Attachment, Key, Leased};
-use crate::select::usage_id;
+use crate::select::{Promise, usage_id};
 use crate::usage::Usage;
 
 /// First group number of ours, so that a person who looks at `ip link` sees whose they are.
@@ -92,6 +92,11 @@ impl Book {
                 self.usage.add(&id, &attachment.key.network, &link.link);
             } else {
                 self.usage.remove(&id, &attachment.key.network, &link.link);
+            }
+            match &link.promise {
+                Some(Promise { nic, speed }) if more => self.usage.promise(nic, *speed),
+                Some(Promise { nic, speed }) => self.usage.release(nic, *speed),
+                None => {}
             }
         }
     }

@@ -12,7 +12,7 @@ use cni::error::code;
 use cni::protocol::{Call, DelegateCall, Tool};
 use cni::{Command, Error};
 use datapath::netns::HostNamespace;
-use hwprobe::{HwAddr, Inventory};
+use hwprobe::{HwAddr, Inventory, PciAddress};
 use netlink::{Family, Socket};
 use store::{Batch, Store, Table};
 
@@ -22,7 +22,7 @@ use crate::chained::{Asking, Wanted};
 use crate::debts::Busy;
 use crate::delegated::Conversation;
 use crate::gate::{Gate, Pass};
-use crate::network::Networks;
+use crate::network::{Network, Networks, Strategy};
 use crate::record::{Attachment, Key, Pod};
 use crate::request::Request;
 use crate::vf::SriovParts;
@@ -54,6 +54,8 @@ pub struct Parts {
     pub networks: Box<dyn Fn() -> Arc<Networks> + Send + Sync>,
     /// What a pod's annotation comes to, for calls of the cluster network's list. It may wait, and refuse.
     pub annotated: Annotated,
+    /// The GPUs that a pod was given, for networks that choose NICs near them. It may wait.
+    pub gpus: Box<dyn Fn(&Pod) -> Vec<PciAddress> + Send + Sync>,
     /// Is told what happened.
     pub tell: Box<dyn Fn(Event) + Send + Sync>,
     /// Threads that may work in the kernel at once for ADDs; 2 for each processor is right.
@@ -255,6 +257,12 @@ impl Engine {
                 "what is held cannot be written down now; it is tried again"
             ),
         }
+    }
+
+    /// The pod's GPUs, where the network chooses by them.
+    pub(crate) fn gpus_of(&self, request: &Request, network: Option<&Network>) -> Vec<PciAddress> {
+        let by_gpus = network.is_some_and(|network| network.policy.strategy == Strategy::Topology);
+        request.pod.as_ref().filter(|_| by_gpus).map_or_else(Vec::new, |pod| (self.parts.gpus)(pod))
     }
 
     /// Frees addresses that have rested long enough. Their rows go before those of whoever gets them next.

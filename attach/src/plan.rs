@@ -5,16 +5,16 @@ use std::net::IpAddr;
 use cni::config::StaticIp;
 use cni::error::code;
 use cni::result::Route;
-use cni::{CniResult, Command, Error, delegate};
+use cni::{CniResult, Command, Error, NetConf, delegate};
 use datapath::traits::Mac;
-use hwprobe::NicId;
+use hwprobe::{NicId, PciAddress, SpeedMbps};
 use ipam::{Reservation, Wish as AddressWish};
 use ipnet::IpNet;
 
 use crate::book::{Book, MOST_LINKS};
 use crate::engine::now;
 use crate::links;
-use crate::network::{Network, NetworkInterface};
+use crate::network::{Network, NetworkInterface, Policy, Strategy};
 use crate::record::{Attachment, Key, Leased, Multipath, PodLink, VlanKey};
 use crate::request::Request;
 use crate::select::{Chosen, LinkUse, SelectError, Selection, Wish, listed};
@@ -65,7 +65,18 @@ pub(crate) fn previous(request: &Request) -> Result<CniResult, Error> {
 }
 
 /// What is wished for.
-pub(crate) fn wish(request: &Request, network: Option<&Network>, link: LinkUse) -> Wish {
+///
+/// A pod asks for less than the network offers, never for more: its class counts beside the network's, and its target may
+/// not be above that.
+///
+/// # Errors
+/// Code 7, naming what the pod asks wrongly.
+pub(crate) fn wish(
+    request: &Request,
+    network: Option<&Network>,
+    link: LinkUse,
+    gpus: Vec<PciAddress>,
+) -> Result<Wish, Error> {
     let conf = &request.conf;
     let mut masters =
         if conf.pod.masters.is_empty() { conf.masters.clone() } else { conf.pod.masters.clone() };
@@ -78,15 +89,35 @@ pub(crate) fn wish(request: &Request, network: Option<&Network>, link: LinkUse) 
     {
         masters.push(master.to_owned());
     }
-    let class = conf.pod.class.clone().or_else(|| network.and_then(|network| network.policy.class.clone()));
-    Wish {
+    let policy = network.map(|network| &network.policy);
+    let classes = [policy.and_then(|policy| policy.class.clone()), conf.pod.class.clone()];
+    let mut classes: Vec<String> = classes.into_iter().flatten().collect();
+    classes.dedup();
+    Ok(Wish {
         vlan: conf.plugin.as_ref().and_then(|plugin| plugin.vlan).filter(|_| link.shares()),
         link,
         masters,
         master_nets: conf.master_nets.clone(),
         devices: conf.devices.clone(),
         count: conf.pod.nics,
-        class,
+        classes,
+        strategy: policy.map_or(Strategy::None, |policy| policy.strategy),
+        target: target(conf, policy)?,
+        gpus,
+    })
+}
+
+/// The bandwidth: the pod's, else the network's.
+fn target(conf: &NetConf, policy: Option<&Policy>) -> Result<Option<SpeedMbps>, Error> {
+    let offered = policy.and_then(|policy| policy.target);
+    let Some(text) = &conf.pod.target else { return Ok(offered) };
+    let wrong = |words: String| Error::new(code::INVALID_CONFIG, format!("args.cni.target: {words}"));
+    let asked: SpeedMbps = text.parse().map_err(|error| wrong(format!("{error}")))?;
+    match offered {
+        Some(offered) if asked > offered => {
+            Err(wrong(format!("{asked} is more than the {offered} that the network gives a pod")))
+        }
+        _ => Ok(Some(asked)),
     }
 }
 
@@ -97,6 +128,7 @@ pub(crate) fn select_error(error: &SelectError) -> Error {
             code::INVALID_CONFIG
         }
         SelectError::InUse { .. } => code::NIC_IN_USE,
+        SelectError::TooSlow { .. } if !error.is_for_ever() => code::NIC_IN_USE,
         _ => code::NO_NIC,
     };
     Error::new(code, error.to_string())
@@ -170,6 +202,7 @@ pub(crate) fn attachment(
             original: None,
             host_arp: None,
             pf: chosen.pf.clone(),
+            promise: chosen.promise.clone(),
             vf: None,
         });
     }

@@ -14,7 +14,7 @@ use sriov::vf::VfOriginal;
 
 use crate::engine::now;
 use crate::ipam_plugin::is_link_first;
-use crate::select::LinkUse;
+use crate::select::{LinkUse, Promise};
 
 /// Names an attachment: what the runtime calls it by. Pod names are labels, never keys.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -230,6 +230,9 @@ pub struct PodLink {
     /// Name of the PF of a VF: its addresses are those of the PF's network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pf: Option<String>,
+    /// Bandwidth that the pod counts on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promise: Option<Promise>,
     /// What a VF was before it was changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vf: Option<VfRecord>,

@@ -6,20 +6,22 @@
 
 mod pool;
 mod rules;
+mod strategy;
 mod vf;
 mod words;
 
 use std::collections::BTreeMap;
 
-use hwprobe::{Generation, HwAddr, Inventory, Nic, NicId, WarningCode};
+use hwprobe::{Generation, HwAddr, Inventory, Nic, NicId, PciAddress, SpeedMbps, WarningCode};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::network::{DeviceClass, Network};
+use crate::network::{DeviceClass, Network, Strategy};
 use crate::usage::Usage;
 
 pub use self::pool::{is_for_pods, net_addresses};
 pub use self::rules::{is_member, usage_id};
+pub use self::strategy::Promise;
 pub use self::words::SelectError;
 pub(crate) use self::words::listed;
 
@@ -36,8 +38,14 @@ pub struct Wish {
     pub devices: Vec<String>,
     /// At most so many NICs.
     pub count: Option<u32>,
-    /// Device class that the NICs must be of.
-    pub class: Option<String>,
+    /// Device classes that the NICs must be of, all of them: the network's and the pod's.
+    pub classes: Vec<String>,
+    /// How to choose among the NICs that fit.
+    pub strategy: Strategy,
+    /// Bandwidth that the NICs have together, for `costOpt` and `perfOpt`.
+    pub target: Option<SpeedMbps>,
+    /// The pod's GPUs, for `topology`.
+    pub gpus: Vec<PciAddress>,
     /// VLAN between the NIC and the link: who uses the NIC without it, or with another one, is in nobody's way.
     pub vlan: Option<u16>,
 }
@@ -126,6 +134,9 @@ pub struct Chosen {
     /// Name of its PF, where it is a VF that was chosen as one: addresses and names of networks are the PF's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pf: Option<String>,
+    /// What the pod may count on, where bandwidth was wished for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promise: Option<Promise>,
 }
 
 /// A NIC that the pod does not get.
@@ -168,8 +179,14 @@ pub enum Rule {
     NotAllocated,
     /// What others made of it excludes this use.
     InUse,
-    /// The pod asked for fewer.
+    /// The pod asked for fewer, or the others are enough.
     EnoughChosen,
+    /// Bandwidth is wished for, and its speed is not known.
+    SpeedUnknown,
+    /// All its bandwidth is promised.
+    Promised,
+    /// Others are nearer to the pod's GPUs.
+    FartherFromGpus,
 }
 
 /// Chooses.
@@ -191,20 +208,16 @@ pub fn select(known: &Known<'_>, wish: &Wish) -> Result<Selection, SelectError> 
     let ordered = pool::ordered(known, wish, pool, &mut left_out)?;
     let fitting = rules::in_class(known, wish, ordered, &mut left_out)?;
     let free = rules::free(known, wish, fitting, &mut left_out)?;
-    let count = wish.count.filter(|count| *count > 0).map_or(usize::MAX, |count| count as usize);
-    let (chosen, more) = free.split_at(free.len().min(count));
-    for nic in more {
-        left_out.push(LeftOut::new(nic, Rule::EnoughChosen, format!("the pod asks for {count} only")));
-    }
+    let chosen = strategy::choose(known, wish, free, &mut left_out)?;
     if chosen.is_empty() {
         return Err(SelectError::Nothing { left_out });
     }
-    let chosen = chosen.iter().filter_map(|nic| Chosen::of(nic)).collect();
+    let chosen = chosen.into_iter().filter_map(|(nic, part)| Chosen::of(nic, part)).collect();
     Ok(Selection { chosen, left_out })
 }
 
 impl Chosen {
-    fn of(nic: &Nic) -> Option<Self> {
+    fn of(nic: &Nic, part: Option<SpeedMbps>) -> Option<Self> {
         Some(Self {
             nic: nic.id.clone(),
             generation: nic.generation,
@@ -214,6 +227,7 @@ impl Chosen {
             mtu: nic.link.as_ref()?.mtu,
             net_address: pool::net_addresses(nic).next(),
             pf: None,
+            promise: part.map(|speed| Promise { nic: nic.id.clone(), speed }),
         })
     }
 }

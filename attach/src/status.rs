@@ -34,7 +34,7 @@ impl Engine {
         if by == Addresses::Blocks && network.is_none() {
             return Err(no_network(&request.conf.name, &networks));
         }
-        let wish = plan::wish(request, network.map(Arc::as_ref), link.unwrap_or_default());
+        let wish = plan::wish(request, network.map(Arc::as_ref), link.unwrap_or_default(), Vec::new())?;
         let selection =
             self.would_select(&request.conf.name, &wish).map_err(|error| plan::select_error(&error))?;
         let Some(network) = network.filter(|_| by == Addresses::Blocks) else { return Ok(()) };

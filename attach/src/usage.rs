@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hwprobe::NicId;
+use hwprobe::{NicId, SpeedMbps};
 
 use crate::select::LinkUse;
 
@@ -10,6 +10,8 @@ use crate::select::LinkUse;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Usage {
     nics: BTreeMap<NicId, Vec<Used>>,
+    /// Bandwidth that pods count on, Mb/s.
+    promised: BTreeMap<NicId, u64>,
 }
 
 /// One kind of use of a NIC by one network.
@@ -27,6 +29,25 @@ impl Usage {
     /// What is made of a NIC.
     pub fn of(&self, nic: &NicId) -> impl Iterator<Item = &Used> {
         self.nics.get(nic).into_iter().flatten()
+    }
+
+    /// Bandwidth of a NIC that pods count on, Mb/s.
+    pub fn promised(&self, nic: &NicId) -> u64 {
+        self.promised.get(nic).copied().unwrap_or_default()
+    }
+
+    /// One more pod counts on this much.
+    pub fn promise(&mut self, nic: &NicId, speed: SpeedMbps) {
+        *self.promised.entry(nic.clone()).or_default() += u64::from(speed.get());
+    }
+
+    /// One pod less does.
+    pub fn release(&mut self, nic: &NicId, speed: SpeedMbps) {
+        let Some(promised) = self.promised.get_mut(nic) else { return };
+        *promised = promised.saturating_sub(u64::from(speed.get()));
+        if *promised == 0 {
+            self.promised.remove(nic);
+        }
     }
 
     /// One more link on a NIC.

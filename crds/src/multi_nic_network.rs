@@ -170,11 +170,13 @@ pub struct PluginDns {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("x-kubernetes-validations" = rules::attach_policy()))]
 pub struct AttachPolicy {
-    /// `none`: all that fit; `costOpt`, `perfOpt`: after `target`; `devClass`: of `class`; `topology`: near the pod's
-    /// devices. Empty counts as `none`.
+    /// `none`: all that fit; `costOpt`: the fewest that give `target` together, the fast ones left for others;
+    /// `perfOpt`: those with the most bandwidth left; `devClass`: of `class`; `topology`: near the pod's GPUs. Empty counts
+    /// as `none`.
     #[schemars(extend("enum" = ["", "none", "costOpt", "perfOpt", "devClass", "topology"]))]
     pub strategy: String,
-    /// Bandwidth that is wanted, like `100Gbps`. Default: none.
+    /// Bandwidth that a pod gets by `costOpt` and `perfOpt`, like `100Gbps`; it may ask for less. Default: none, and all NICs
+    /// that fit.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(regex(pattern = r"^$|^[0-9]+(Gbps|Mbps|Kbps)$"))]
     pub target: String,

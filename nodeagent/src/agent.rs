@@ -122,12 +122,11 @@ pub fn run(config: Config) -> Result<(), AgentError> {
         cluster.is_none().then(|| standalone(&config, store.clone(), &networks, newest.subscribe()));
     let standalone = standalone.flatten();
     let untold = Untold::default();
-    let asks =
-        Asks::new(networks.clone(), settings.device_plugin.kubelet_dir.join("pod-resources/kubelet.sock"));
+    let asks = Asks::new(networks.clone(), settings.device_plugin.kubelet_dir.clone(), config.procfs.clone());
     let history = History::new(Arc::clone(&log), Arc::clone(&metrics), newest.subscribe(), untold.clone());
     let functions = SriovParts::default();
     let sysfs = functions.roots.sys.clone();
-    let answers = asks.clone();
+    let (answers, gpus) = (asks.clone(), asks.clone());
     let sandboxes = if cluster_is_there || config.runtime_endpoint.is_some() {
         Sandboxes::of(runtime_service.clone())
     } else {
@@ -138,6 +137,7 @@ pub fn run(config: Config) -> Result<(), AgentError> {
         networks: networks.clone(),
         history,
         annotated: Box::new(move |asking| answers.answer(asking)),
+        gpus: Box::new(move |pod| gpus.gpus(pod)),
         sriov: functions.clone(),
         sandboxes,
     };

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use attach::record::Pod;
 use attach::{Annotated, Engine, Parts, SriovParts};
+use hwprobe::PciAddress;
 use store::{Identity, Store};
 
 use crate::calls::Calls;
@@ -25,6 +27,8 @@ pub(crate) struct AttachingParts {
     pub(crate) history: History,
     /// What a pod's annotation comes to.
     pub(crate) annotated: Annotated,
+    /// The GPUs of a pod.
+    pub(crate) gpus: Box<dyn Fn(&Pod) -> Vec<PciAddress> + Send + Sync>,
     pub(crate) sriov: SriovParts,
     pub(crate) sandboxes: Sandboxes,
 }
@@ -41,7 +45,7 @@ impl Attaching {
     /// Repairs what a crash left and serves the CNI executables. An agent that shows another machine attaches
     /// nothing; one that cannot begin says so in the log and serves the rest.
     pub(crate) fn start(config: &Config, newest: &Newest, parts: AttachingParts) -> Option<Self> {
-        let AttachingParts { store, networks, history, annotated, sriov, sandboxes } = parts;
+        let AttachingParts { store, networks, history, annotated, gpus, sriov, sandboxes } = parts;
         if config.machine != Machine::Live {
             return None;
         }
@@ -60,6 +64,7 @@ impl Attaching {
             }),
             networks: Box::new(move || networks.get()),
             annotated,
+            gpus,
             tell: Box::new(move |event| history.take(event)),
             permits: u32::try_from(processors * 2).unwrap_or(u32::MAX),
             sriov,

@@ -9,6 +9,7 @@
 mod annotation;
 mod asks;
 mod conflist;
+mod gpus;
 mod network_status;
 mod offer;
 

@@ -23,6 +23,12 @@ pub struct SelectRequest {
     /// Devices that a device plugin gave the pod, PCI addresses or shares (`0000:41:00.0#3`); when there are any, only
     /// they count.
     pub devices: Vec<String>,
+    /// Bandwidth that the NICs are to have together (`25G`, `800M`), for networks with strategy `costOpt` or `perfOpt`;
+    /// absent: the network's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// PCI addresses of the pod's GPUs, for networks with strategy `topology`.
+    pub gpus: Vec<String>,
     /// What is to be made of the NICs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plugin: Option<SelectPlugin>,

@@ -47,10 +47,11 @@ impl Engine {
             (Addresses::Blocks, Some(network)) => Some(network),
             _ => None,
         };
+        let gpus = self.gpus_of(request, network);
+        let wish = plan::wish(request, network, link.cloned().unwrap_or_default(), gpus)?;
         let mut book = self.book();
         book.know(&networks);
         self.wake(&mut book);
-        let wish = plan::wish(request, network, link.cloned().unwrap_or_default());
         let known = Known { inventory: &inventory, network, classes: &networks.classes, usage: &book.usage };
         let selection = select(&known, &wish).map_err(|error| plan::select_error(&error))?;
         failpoint::reached("add.selected");

@@ -23,14 +23,26 @@ pub fn usage_id(nic: &NicId, vlan: Option<u16>) -> NicId {
     vlan.map_or_else(|| nic.clone(), |vlan| NicId::new(format!("{nic}.{vlan}")))
 }
 
-/// NICs of the class that the wish names.
+/// NICs of the classes that the wish names.
 pub(super) fn in_class<'a>(
     known: &Known<'a>,
     wish: &Wish,
     nics: Vec<&'a Nic>,
     left_out: &mut Vec<LeftOut>,
 ) -> Result<Vec<&'a Nic>, SelectError> {
-    let Some(name) = wish.class.as_deref().filter(|_| wish.devices.is_empty()) else { return Ok(nics) };
+    let mut nics = nics;
+    for name in wish.classes.iter().filter(|_| wish.devices.is_empty()) {
+        nics = in_one(known, name, nics, left_out)?;
+    }
+    Ok(nics)
+}
+
+fn in_one<'a>(
+    known: &Known<'a>,
+    name: &str,
+    nics: Vec<&'a Nic>,
+    left_out: &mut Vec<LeftOut>,
+) -> Result<Vec<&'a Nic>, SelectError> {
     let class = class_of(known.classes, name)
         .map_err(|known| SelectError::NoSuchClass { class: name.to_owned(), known })?;
     let (inside, outside): (Vec<&Nic>, Vec<&Nic>) = nics.into_iter().partition(|nic| is_member(&class, nic));
@@ -60,7 +72,9 @@ pub(super) fn free<'a>(
         }
     }
     let count = wish.count.filter(|count| *count > 0);
-    let enough = count.is_some_and(|count| free.len() >= count as usize) && wish.masters.is_empty();
+    // What is chosen by bandwidth is chosen from what there is.
+    let enough = wish.bandwidth().is_some()
+        || (count.is_some_and(|count| free.len() >= count as usize) && wish.masters.is_empty());
     if let Some((_, why)) = taken.first().filter(|_| !enough) {
         return Err(SelectError::InUse { why: why.clone() });
     }

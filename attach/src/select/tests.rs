@@ -1,5 +1,5 @@
 use hwprobe::{IpInterface, LinkFacts, NicKind, Node, Protection, ProtectionReason, SpeedMbps};
-use proptest::prelude::*;
+use proptest::prelude::{Just, Strategy as _, prop_assert_eq, proptest};
 
 use super::*;
 use crate::network::NetworkInterface;
@@ -169,7 +169,7 @@ fn highspeed_takes_the_fast_ones_and_an_unknown_class_names_the_known_ones() {
     let mut machine = three();
     machine.nics[1].speed.mbps = SpeedMbps::new(400_000);
     machine.nics[1].speed.class = hwprobe::SpeedClass::High;
-    let wish = |class: &str| Wish { class: Some(class.to_owned()), ..Wish::default() };
+    let wish = |class: &str| Wish { classes: vec![class.to_owned()], ..Wish::default() };
 
     assert_eq!(chosen(&machine, &wish("highspeed")).unwrap(), ["test-eth2"]);
     assert_eq!(

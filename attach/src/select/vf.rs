@@ -5,7 +5,8 @@
 
 use hwprobe::{Nic, NotSecondary};
 
-use super::{Chosen, Known, LeftOut, Rule, SelectError, Selection, Wish, pool, rules};
+use super::{Chosen, Known, LeftOut, Promise, Rule, SelectError, Selection, Wish, pool, rules, strategy};
+use crate::network::Strategy;
 
 /// Whether VFs of a NIC may go to pods. A PF that carries the node, or is a port of a bond, has VFs that do not.
 pub(super) fn is_pf_for_pods(nic: &Nic) -> bool {
@@ -25,15 +26,37 @@ pub(super) fn select(known: &Known<'_>, wish: &Wish) -> Result<Selection, Select
     let pfs = pool::pool(known, &of_pfs, &mut left_out)?;
     let pfs = pool::ordered(known, &of_pfs, pfs, &mut left_out)?;
     let pfs = rules::in_class(known, &of_pfs, pfs, &mut left_out)?;
-    let chosen = if wish.devices.is_empty() {
-        free(known, wish, &pfs, &mut left_out)?
-    } else {
+    let chosen = if !wish.devices.is_empty() {
         allocated(known, wish, &pfs, &mut left_out)?
+    } else if wish.bandwidth().is_some() || wish.strategy == Strategy::Topology && !wish.gpus.is_empty() {
+        by_strategy(known, wish, pfs, &mut left_out)?
+    } else {
+        free(known, wish, &pfs, &mut left_out)?
     };
     if chosen.is_empty() {
         return Err(SelectError::Nothing { left_out });
     }
     Ok(Selection { chosen, left_out })
+}
+
+/// One VF on each PF that the strategy chooses of those that have a free one.
+fn by_strategy(
+    known: &Known<'_>,
+    wish: &Wish,
+    pfs: Vec<&Nic>,
+    left_out: &mut Vec<LeftOut>,
+) -> Result<Vec<Chosen>, SelectError> {
+    let (open, full): (Vec<&Nic>, Vec<&Nic>) = pfs.into_iter().partition(|pf| !free_on(known, pf).is_empty());
+    for pf in full {
+        left_out.push(LeftOut::new(pf, Rule::InUse, format!("none of the VFs of {} is free", pf.label())));
+    }
+    let picked = strategy::choose(known, wish, open, left_out)?;
+    let each = picked.into_iter().filter_map(|(pf, part)| {
+        let vf = free_on(known, pf).into_iter().next()?;
+        let promise = part.map(|speed| Promise { nic: pf.id.clone(), speed });
+        Some(Chosen { promise, ..vf_chosen(vf, pf) })
+    });
+    Ok(each.collect())
 }
 
 fn wanted(wish: &Wish) -> Option<usize> {
@@ -167,6 +190,7 @@ fn vf_chosen(vf: &Nic, pf: &Nic) -> Chosen {
         mtu: vf.link.as_ref().or(pf.link.as_ref()).map_or(0, |link| link.mtu),
         net_address: pool::net_addresses(pf).next(),
         pf: Some(pf.label().to_owned()),
+        promise: None,
     }
 }
 

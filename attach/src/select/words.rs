@@ -1,6 +1,6 @@
 //! The words for a choice that cannot be made.
 
-use hwprobe::{Nic, NotSecondary};
+use hwprobe::{Nic, NotSecondary, SpeedMbps};
 
 use super::LeftOut;
 
@@ -87,12 +87,46 @@ pub enum SelectError {
          no NIC is given away whole until the uplink is known"
     )]
     UplinkUnknown,
+    /// The bandwidth that is wished for cannot be had.
+    #[error(
+        "target: {target} cannot be had{}: {}",
+        nics.map_or_else(String::new, |nics| format!(" from {nics} NIC{}", if nics == 1 { "" } else { "s" })),
+        too_slow(*target, *fastest, *left)
+    )]
+    TooSlow {
+        /// The bandwidth.
+        target: SpeedMbps,
+        /// How many NICs may give it.
+        nics: Option<usize>,
+        /// What that many of the fitting NICs have together, Mb/s.
+        fastest: u64,
+        /// What is not promised of that, Mb/s.
+        left: u64,
+    },
     /// No NIC is left.
     #[error("no NIC of this node can be used: {}", reasons(left_out))]
     Nothing {
         /// Why each is out.
         left_out: Vec<LeftOut>,
     },
+}
+
+impl SelectError {
+    /// Whether it stays so whatever other pods do: this node can never serve the wish.
+    pub fn is_for_ever(&self) -> bool {
+        match self {
+            Self::TooSlow { target, fastest, .. } => *fastest < u64::from(target.get()),
+            Self::InUse { .. } | Self::UplinkUnknown => false,
+            _ => true,
+        }
+    }
+}
+
+fn too_slow(target: SpeedMbps, fastest: u64, left: u64) -> String {
+    if fastest < u64::from(target.get()) {
+        return format!("the NICs that fit have {fastest} Mb/s");
+    }
+    format!("other pods were promised all but {left} of {fastest} Mb/s")
 }
 
 /// Names for an error that says what there is.

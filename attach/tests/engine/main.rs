@@ -16,5 +16,6 @@ mod keeping;
 mod leasing;
 mod link_first;
 mod plugins;
+mod promising;
 mod repairing;
 mod wire;

@@ -126,6 +126,7 @@ impl Host {
             inventory: Box::new(move || Some(Arc::clone(&inventory.lock().unwrap()))),
             networks: Box::new(move || Arc::clone(&networks.lock().unwrap())),
             annotated: Box::new(move |_| annotated.lock().unwrap().clone()),
+            gpus: Box::new(|_| Vec::new()),
             tell: Box::new(move |event| events.lock().unwrap().push(event)),
             permits: 4,
             sriov: attach::SriovParts::default(),

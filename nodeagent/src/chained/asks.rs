@@ -10,6 +10,7 @@ use attach::{Asking, Wanted};
 use cni::Error;
 use cni::chained::NETWORKS;
 use cni::error::code;
+use hwprobe::PciAddress;
 use k8s_openapi::api::core::v1;
 use kube::api::Api;
 use kube::{Client, ResourceExt};
@@ -17,6 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::gpus;
 use super::offer::wanted;
 use crate::agent::chain;
 use crate::current_networks::Current;
@@ -35,8 +37,10 @@ pub(crate) struct Asks(Arc<Parts>);
 #[derive(Debug)]
 struct Parts {
     networks: Current,
-    /// The kubelet's socket that tells which pod has which device.
+    /// The kubelet's folder.
     kubelet: PathBuf,
+    /// `/proc`, for what NVIDIA's driver tells of GPUs.
+    procfs: PathBuf,
     runtime: OnceLock<Handle>,
     client: OnceLock<ClientOf>,
 }
@@ -51,8 +55,8 @@ impl std::fmt::Debug for ClientOf {
 
 impl Asks {
     /// One that answers from these networks.
-    pub(crate) fn new(networks: Current, kubelet: PathBuf) -> Self {
-        Self(Arc::new(Parts { networks, kubelet, runtime: OnceLock::new(), client: OnceLock::new() }))
+    pub(crate) fn new(networks: Current, kubelet: PathBuf, procfs: PathBuf) -> Self {
+        Self(Arc::new(Parts { networks, kubelet, procfs, runtime: OnceLock::new(), client: OnceLock::new() }))
     }
 
     /// From now on the kubelet can be asked.
@@ -82,10 +86,20 @@ impl Asks {
         wanted(asking, &annotation, &offers, &mut || self.held())
     }
 
+    /// The GPUs that the kubelet gave a pod, in order of their addresses; none when nobody says.
+    pub(crate) fn gpus(&self, pod: &Pod) -> Vec<PciAddress> {
+        match self.held() {
+            Ok(held) => gpus::of_pod(&held, pod, &self.0.procfs),
+            Err(error) => {
+                tracing::warn!(%error, "the pod's GPUs are not known; its NICs are chosen without them");
+                Vec::new()
+            }
+        }
+    }
+
     fn held(&self) -> Result<Holdings, Error> {
-        let wait = podresources::list(&self.0.kubelet);
-        let held = self.runtime()?.block_on(wait);
-        held.map_err(|error| later("the kubelet does not say which devices the pod has", chain(&error)))
+        let held = self.runtime()?.block_on(podresources::ask(&self.0.kubelet));
+        held.map_err(|error| later("the kubelet does not say which devices the pod has", error))
     }
 
     fn annotation_of(&self, pod: &Pod) -> Result<Option<String>, Error> {

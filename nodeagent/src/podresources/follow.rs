@@ -20,6 +20,12 @@ use crate::kubelet_folder::FolderWatch;
 /// How often the kubelet is asked while pods have devices, or while it does not answer.
 const ASK: Duration = Duration::from_secs(10);
 
+/// Its socket, below its folder.
+const SOCKET: &str = "pod-resources/kubelet.sock";
+
+/// Its folder of device plugins.
+const PLUGINS: &str = "device-plugins";
+
 /// What is followed, and who is told.
 pub(crate) struct Following {
     /// The kubelet's folder.
@@ -33,10 +39,10 @@ pub(crate) struct Following {
 /// Follows for ever.
 pub(crate) async fn follow(following: Following) {
     let Following { kubelet, mut folder, holdings } = following;
-    let plugins = kubelet.join("device-plugins");
+    let plugins = kubelet.join(PLUGINS);
     let (mut said, mut answered) = (None, false);
     loop {
-        let now = match list(&kubelet.join("pod-resources/kubelet.sock")).await {
+        let now = match list(&kubelet.join(SOCKET)).await {
             Ok(now) => {
                 answered = true;
                 Ok(now)
@@ -73,6 +79,17 @@ pub(crate) async fn follow(following: Following) {
             () = folder.changed() => {}
             () = ask => {}
         }
+    }
+}
+
+/// Asks the kubelet, else its checkpoint.
+///
+/// # Errors
+/// In words, when neither says.
+pub(crate) async fn ask(kubelet: &Path) -> Result<Holdings, String> {
+    match list(&kubelet.join(SOCKET)).await {
+        Ok(now) => Ok(now),
+        Err(error) => written(&kubelet.join(PLUGINS)).map_err(|file| format!("{}; {file}", chain(&error))),
     }
 }
 

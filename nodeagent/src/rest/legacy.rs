@@ -133,7 +133,7 @@ fn chosen(shared: &Shared, body: SelectBody) -> Result<Vec<String>, String> {
         masters,
         master_nets: nets.iter().filter_map(|net| net.parse().ok()).collect(),
         count: Some(body.args.nics),
-        class: Some(body.args.class).filter(|class| !class.is_empty()).or(own),
+        classes: own.into_iter().chain(Some(body.args.class).filter(|class| !class.is_empty())).collect(),
         ..Wish::default()
     };
     let selection = calls.engine().would_select(&body.def, &wish).map_err(|error| error.to_string())?;

@@ -1,6 +1,6 @@
 //! `POST /v1/select`: which NICs would a pod get, and why not the others. Nothing changes.
 
-use attach::network::Networks;
+use attach::network::{Networks, Strategy};
 use attach::select::{LinkUse, SelectError, Selection, Wish};
 use axum::body::Bytes;
 use axum::extract::State;
@@ -44,14 +44,25 @@ pub(super) async fn dry_run(State(state): State<RestState>, _: PodReader, body: 
     Ok(fresh(StatusCode::OK, JSON, written(&answer)))
 }
 
-/// What the request wishes for; a network's own class counts unless the pod has one.
+/// What the request wishes for; a network's own class counts beside the pod's.
 fn wish(request: &SelectRequest, networks: &Networks) -> Result<Wish, Refusal> {
     let network = request.network.as_deref().map(|name| find(networks, name)).transpose()?;
     let nets = request.master_nets.iter().map(|text| {
         let net = text.parse::<ipnet::IpNet>();
         net.map_err(|_| wrong("masterNets", text, "is no network like 10.0.0.0/24"))
     });
-    let own = network.and_then(|network| network.policy.class.clone());
+    let policy = network.map(|network| &network.policy);
+    let own = policy.and_then(|policy| policy.class.clone());
+    let target = request
+        .target
+        .as_deref()
+        .map(|text| text.parse().map_err(|_| wrong("target", text, "is no bandwidth like 25G")));
+    let gpus = request
+        .gpus
+        .iter()
+        .map(|text| text.parse().map_err(|_| wrong("gpus", text, "is no PCI address like 0000:0c:00.0")));
+    let mut classes: Vec<String> = own.into_iter().chain(request.class.clone()).collect();
+    classes.dedup();
     let link = request.plugin.as_ref().map(link).transpose()?.unwrap_or_default();
     Ok(Wish {
         vlan: request.plugin.as_ref().and_then(|plugin| plugin.vlan).filter(|_| link.shares()),
@@ -60,7 +71,10 @@ fn wish(request: &SelectRequest, networks: &Networks) -> Result<Wish, Refusal> {
         master_nets: nets.collect::<Result<_, _>>()?,
         devices: devices(&request.devices),
         count: request.nics,
-        class: request.class.clone().or(own),
+        classes,
+        strategy: policy.map_or(Strategy::None, |policy| policy.strategy),
+        target: target.transpose()?.or_else(|| policy.and_then(|policy| policy.target)),
+        gpus: gpus.collect::<Result<_, _>>()?,
     })
 }
 

@@ -82,6 +82,8 @@ pub(super) fn answers(inventory: &Inventory) -> Result<Vec<(&'static str, Value)
         class: Some("highspeed".to_owned()),
         master_nets: vec!["10.1.0.0/16".to_owned()],
         devices: vec!["0000:3b:00.0".to_owned()],
+        target: Some("25G".to_owned()),
+        gpus: vec!["0000:3d:00.0".to_owned()],
         plugin: Some(SelectPlugin {
             kind: "ipvlan".to_owned(),
             mode: Some("l2".to_owned()),
@@ -154,6 +156,7 @@ fn selected(inventory: &Inventory) -> SelectAnswer {
                 mtu: 9000,
                 net_address: "10.1.0.0/16".parse().ok(),
                 pf: None,
+                promise: None,
             }),
             name => left_out.push(LeftOut {
                 nic: nic.id.clone(),
