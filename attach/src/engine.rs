@@ -36,6 +36,9 @@ const SOCKETS: usize = 16;
 /// Turns a pod's annotation into networks.
 pub type Annotated = Box<dyn Fn(&Asking<'_>) -> Result<Vec<Wanted>, Error> + Send + Sync>;
 
+/// Tells the GPUs of a pod.
+pub type GpusOf = Box<dyn Fn(&Pod) -> Vec<PciAddress> + Send + Sync>;
+
 /// What the engine works with.
 pub struct Parts {
     /// The durable memory; without one nothing is attached.
@@ -55,7 +58,7 @@ pub struct Parts {
     /// What a pod's annotation comes to, for calls of the cluster network's list. It may wait, and refuse.
     pub annotated: Annotated,
     /// The GPUs that a pod was given, for networks that choose NICs near them. It may wait.
-    pub gpus: Box<dyn Fn(&Pod) -> Vec<PciAddress> + Send + Sync>,
+    pub gpus: GpusOf,
     /// Is told what happened.
     pub tell: Box<dyn Fn(Event) + Send + Sync>,
     /// Threads that may work in the kernel at once for ADDs; 2 for each processor is right.

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use attach::record::Pod;
-use attach::{Annotated, Engine, Parts, SriovParts};
-use hwprobe::PciAddress;
+use attach::{Annotated, Engine, GpusOf, Parts, SriovParts};
 use store::{Identity, Store};
 
 use crate::calls::Calls;
@@ -28,7 +26,7 @@ pub(crate) struct AttachingParts {
     /// What a pod's annotation comes to.
     pub(crate) annotated: Annotated,
     /// The GPUs of a pod.
-    pub(crate) gpus: Box<dyn Fn(&Pod) -> Vec<PciAddress> + Send + Sync>,
+    pub(crate) gpus: GpusOf,
     pub(crate) sriov: SriovParts,
     pub(crate) sandboxes: Sandboxes,
 }
