@@ -43,7 +43,8 @@ pub(crate) async fn wait_for_its_end(beside: bool, cache: &CacheHandle) {
     }
 }
 
-/// Whether somebody on this port of the loopback answers as it does: `/interface` is a list.
+/// Whether somebody on this port of the loopback answers as it does: `/interface` is a list, by any method. Our own listener,
+/// which has this port, too, serves its old routes by POST alone.
 async fn answers(port: u16) -> bool {
     timeout(PATIENCE, ask(port)).await.unwrap_or(Ok(false)).unwrap_or(false)
 }
