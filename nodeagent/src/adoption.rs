@@ -26,6 +26,7 @@ use self::found::{InPod, found};
 use crate::agent::chain;
 use crate::calls::Calls;
 use crate::current_networks::Current;
+use crate::health::Health;
 use crate::inventory::cache::CacheHandle;
 use crate::predecessor;
 use crate::runtime_service::{RuntimeError, RuntimeService};
@@ -49,6 +50,7 @@ pub(crate) struct AdoptionParts {
     /// Whether the predecessor's daemon may go on giving addresses meanwhile.
     pub(crate) beside_predecessor: bool,
     pub(crate) cache: CacheHandle,
+    pub(crate) health: Arc<Health>,
     /// Who does it; absent: nothing is attached at all.
     pub(crate) calls: Option<Calls>,
 }
@@ -90,7 +92,7 @@ pub(crate) async fn adopt(
         return;
     }
     // It would give further ones that nobody here knows of.
-    predecessor::wait_for_its_end(parts.beside_predecessor, &parts.cache).await;
+    predecessor::wait_for_its_end(parts.beside_predecessor, &parts.cache, &parts.health).await;
     let mut told = String::new();
     loop {
         match once(&client, &parts, calls).await {

@@ -187,6 +187,7 @@ pub fn run(config: Config) -> Result<(), AgentError> {
             runtime: runtime_service.clone(),
             beside_predecessor: config.take_over,
             cache: cache.handle.clone(),
+            health: Arc::clone(&health),
             calls: attaching.as_ref().map(Attaching::calls),
         };
         let adoption = (adoption, adopted.clone());
@@ -215,7 +216,12 @@ pub fn run(config: Config) -> Result<(), AgentError> {
     }
     if attaching.is_some() {
         let adopted = cluster_is_there.then(|| adopted.subscribe());
-        runtime.spawn(stand_in_for_runtimes(config.clone(), adopted, cache.handle.clone()));
+        runtime.spawn(stand_in_for_runtimes(
+            config.clone(),
+            adopted,
+            cache.handle.clone(),
+            Arc::clone(&health),
+        ));
     }
     if let Some(pfs) = &pfs {
         runtime.spawn(pfs.follow(newest.subscribe(), &networks));
@@ -286,7 +292,12 @@ pub fn run(config: Config) -> Result<(), AgentError> {
 }
 
 /// Lets runtimes find us, in this order: their executables, then our place in the cluster network's list.
-async fn stand_in_for_runtimes(config: Config, adopted: Option<adoption::Done>, cache: CacheHandle) {
+async fn stand_in_for_runtimes(
+    config: Config,
+    adopted: Option<adoption::Done>,
+    cache: CacheHandle,
+    health: Arc<Health>,
+) {
     if config.plugins.is_none() && config.chain.is_none() {
         return;
     }
@@ -295,7 +306,7 @@ async fn stand_in_for_runtimes(config: Config, adopted: Option<adoption::Done>, 
     {
         return;
     }
-    predecessor::wait_for_its_end(config.take_over, &cache).await;
+    predecessor::wait_for_its_end(config.take_over, &cache, &health).await;
     let installed = watch::Sender::new(config.plugins.is_none());
     if let Some(folders) = config.plugins {
         tokio::spawn(plugins::keep(folders, cache, installed.clone()));

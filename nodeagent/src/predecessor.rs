@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use hwprobe::{Warning, WarningCode};
+use openapi::ListenerState;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::health::Health;
 use crate::inventory::cache::CacheHandle;
 
 /// Its port (CONTRACTS §6).
@@ -25,9 +27,9 @@ const ABOUT: &str = "predecessor";
 const ANSWER: usize = 4096;
 
 /// Returns once it serves no pods of this node any more; `beside`: it may go on.
-pub(crate) async fn wait_for_its_end(beside: bool, cache: &CacheHandle) {
+pub(crate) async fn wait_for_its_end(beside: bool, cache: &CacheHandle, health: &Health) {
     let mut waited = false;
-    while !beside && answers(PORT).await {
+    while !beside && !is_ours(health) && answers(PORT).await {
         if !waited {
             let words = format!("the predecessor's daemon serves this node (port {PORT})");
             tracing::warn!("{words}; this agent gives no addresses and installs nothing until it has ended");
@@ -43,8 +45,13 @@ pub(crate) async fn wait_for_its_end(beside: bool, cache: &CacheHandle) {
     }
 }
 
-/// Whether somebody on this port of the loopback answers as it does: `/interface` is a list, by any method. Our own listener,
-/// which has this port, too, serves its old routes by POST alone.
+/// Whether this agent has the port itself: it answers the old routes there, too, where they are offered.
+fn is_ours(health: &Health) -> bool {
+    let end = format!(":{PORT}");
+    health.listeners().iter().any(|one| one.address.ends_with(&end) && one.state == ListenerState::Open)
+}
+
+/// Whether somebody on this port of the loopback answers as it does: `/interface` is a list, by any method.
 async fn answers(port: u16) -> bool {
     timeout(PATIENCE, ask(port)).await.unwrap_or(Ok(false)).unwrap_or(false)
 }
@@ -62,7 +69,9 @@ async fn ask(port: u16) -> std::io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::answers;
+    use super::{answers, is_ours};
+    use crate::health::Health;
+    use openapi::ListenerState;
     use std::io::{Read, Write};
     use std::net::TcpListener;
 
@@ -75,6 +84,16 @@ mod tests {
             let _ = connection.write_all(answer.as_bytes());
         });
         port
+    }
+
+    #[test]
+    fn a_port_that_this_agent_has_is_not_the_predecessors() {
+        let health = Health::new();
+        assert!(!is_ours(&health));
+        health.set_listener("127.0.0.1:11000", ListenerState::Busy, None);
+        assert!(!is_ours(&health));
+        health.set_listener("127.0.0.1:11000", ListenerState::Open, None);
+        assert!(is_ours(&health));
     }
 
     #[tokio::test]
