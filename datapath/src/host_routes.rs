@@ -21,6 +21,9 @@ const BOOT: u8 = 3;
 /// Metric that the kernel gives an IPv6 route of which none is asked; an IPv4 one has 0.
 const METRIC_V6: u32 = 1024;
 
+/// Changes that are put into words of the kernel at once: many sends' worth, and little memory.
+const TOGETHER: usize = 1024;
+
 /// `FR_ACT_TO_TBL`.
 const LOOK_UP: u8 = 1;
 
@@ -103,8 +106,8 @@ pub fn observe(socket: &mut Socket, tables: &BTreeSet<u32>) -> Result<Observed, 
     }
     let led_to: BTreeSet<u32> = observed.rules.iter().map(|rule| rule.table).collect();
     for table in tables | &led_to {
-        let standing = route::routes(socket, Some(table))?.into_iter().filter_map(|route| standing(&route));
-        observed.tables.insert(table, standing.collect());
+        let standing = route::routes_as(socket, Some(table), |route| standing(&route))?;
+        observed.tables.insert(table, standing.into_iter().collect());
     }
     Ok(observed)
 }
@@ -122,6 +125,10 @@ pub fn tables_in_use(socket: &mut Socket) -> Result<BTreeSet<u32>, DatapathError
 /// Makes all changes in as few sends as the kernel can answer; the verdict on each, in order. What is already as asked
 /// is no error.
 pub fn apply(socket: &mut Socket, steps: &[RouteStep]) -> Vec<Result<(), DatapathError>> {
+    steps.chunks(TOGETHER).flat_map(|some| apply_some(socket, some)).collect()
+}
+
+fn apply_some(socket: &mut Socket, steps: &[RouteStep]) -> Vec<Result<(), DatapathError>> {
     let changes: Vec<Change<'_>> = steps.iter().map(change).collect();
     let verdicts = socket.apply(&changes);
     let told = steps.iter().zip(&changes).zip(verdicts).map(|((step, change), verdict)| {

@@ -31,7 +31,7 @@ pub use link_detail::{
 };
 pub use links::{Links, link_by_index, link_by_name, links, links_in};
 pub use namespace_id::{namespace_id_of, namespace_ids, number_namespace};
-pub use routes::{default_routes, route_to, routes, rules};
+pub use routes::{default_routes, route_to, routes, routes_as, rules};
 pub use vf::{Vf, VfLinkState};
 
 // What notifications are read with.

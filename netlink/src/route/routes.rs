@@ -46,24 +46,34 @@ const RTA_NH_ID: u16 = 30;
 /// The kernel cannot filter by prefix: all routes pass by, only these are kept. Unreachable and
 /// blackhole defaults are among them.
 pub fn default_routes(socket: &mut Socket) -> Result<Vec<Route>, Error> {
-    dump(socket, "list default routes", None, |header| header[1] == 0)
+    dump(socket, "list default routes", None, |header| header[1] == 0, Some)
 }
 
 /// All routes of one table, or of all tables, IPv4 and IPv6 (`ip route show table`).
 pub fn routes(socket: &mut Socket, table: Option<u32>) -> Result<Vec<Route>, Error> {
+    routes_as(socket, table, Some)
+}
+
+/// [`routes`], of which only what `make` makes of each is kept: tables of tens of thousands are read in little memory.
+pub fn routes_as<T>(
+    socket: &mut Socket,
+    table: Option<u32>,
+    make: impl Fn(Route) -> Option<T>,
+) -> Result<Vec<T>, Error> {
     let operation = match table {
         Some(table) => format!("list routes of table {table}"),
         None => "list routes".to_owned(),
     };
-    dump(socket, &operation, table, |_| true)
+    dump(socket, &operation, table, |_| true, make)
 }
 
-fn dump(
+fn dump<T>(
     socket: &mut Socket,
     operation: &str,
     table: Option<u32>,
     wanted: impl Fn(&[u8; HEADER]) -> bool,
-) -> Result<Vec<Route>, Error> {
+    make: impl Fn(Route) -> Option<T>,
+) -> Result<Vec<T>, Error> {
     let mut routes = Vec::new();
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
         let mut message = RouteMessage::default();
@@ -73,7 +83,12 @@ fn dump(
         let dumped = socket.dump(&request, |routes, kind, body| {
             let header: Option<&[u8; HEADER]> = body.first_chunk();
             if kind == RTM_NEWROUTE && header.is_none_or(&wanted) {
-                routes.push(route(body));
+                let found = route(body).map(|route| {
+                    // A kernel without strict checking ignores the filter.
+                    let of_table = route.filter(|route| table.is_none_or(|table| route.table == table));
+                    of_table.and_then(&make)
+                });
+                routes.extend(found.transpose());
             }
         });
         let dumped = match dumped {
@@ -86,10 +101,8 @@ fn dump(
             }
             other => other?,
         };
-        for route in dumped {
-            let route = route.map_err(|reason| Error::decode(operation, reason))?;
-            // A kernel without strict checking ignores the filter.
-            routes.extend(route.filter(|route| table.is_none_or(|table| route.table == table)));
+        for made in dumped {
+            routes.push(made.map_err(|reason| Error::decode(operation, reason))?);
         }
     }
     Ok(routes)
