@@ -1,13 +1,14 @@
-//! A class of devices by PCI ids (CONTRACTS §1.6).
+//! A class of devices by PCI ids (CONTRACTS §1.6) and by speed.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "cluster")]
 use crate::condition::EmptyStatus;
+use crate::multi_nic_network::bandwidth_mbps;
 use crate::object::{ApiVersion, Metadata, check_name};
 use crate::problem::Problem;
-use crate::shape::{Field, Shape, required};
+use crate::shape::{Field, Shape, optional, required};
 
 /// A class of devices.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,16 +36,28 @@ pub struct DeviceClass {
         shortname = "mnclass",
         category = "multinic",
         status = "EmptyStatus",
-        doc = "A class of devices by PCI ids.",
+        doc = "A class of devices by PCI ids and by speed.",
         printcolumn = r#"{"name": "Vendors", "type": "string", "jsonPath": ".spec.ids[*].vendor"}"#,
         printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
     )
 )]
+#[serde(rename_all = "camelCase")]
 pub struct DeviceClassSpec {
-    /// Devices by vendor.
+    /// Devices by vendor. An empty list: all that fit the rest.
     #[schemars(length(max = 256))]
     pub ids: Vec<DeviceIds>,
+    /// Least speed of a device, like `100Gbps`. Default: none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(regex(pattern = r"^$|^[0-9]+(Gbps|Mbps|Kbps)$"))]
+    pub min_speed: String,
+    /// Speed class of a device: `low`, `standard` or `high`. Default: any.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(extend("enum" = ["", "low", "standard", "high"]))]
+    pub class: String,
 }
+
+/// Speed classes that a device class may name.
+const CLASSES: [&str; 3] = ["low", "standard", "high"];
 
 /// Devices of a vendor.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -58,10 +71,26 @@ pub struct DeviceIds {
 }
 
 /// The fields of the specification.
-pub(crate) const FIELDS: &[Field] = &[required(
-    "ids",
-    Shape::Objects(&[required("vendor", Shape::Text), required("products", Shape::Texts)]),
-)];
+pub(crate) const FIELDS: &[Field] = &[
+    required("ids", Shape::Objects(&[required("vendor", Shape::Text), required("products", Shape::Texts)])),
+    optional("minSpeed", Shape::Text),
+    optional("class", Shape::Text),
+];
+
+impl DeviceClassSpec {
+    /// Whether a device is in the class by what it is: its vendor and device id (four hexadecimal digits), its speed in
+    /// Mb/s and its speed class, as far as they are known.
+    pub fn has(&self, (vendor, device): (&str, &str), speed_mbps: Option<u32>, class: &str) -> bool {
+        let listed = self.ids.iter().any(|ids| {
+            ids.vendor.eq_ignore_ascii_case(vendor)
+                && ids.products.iter().any(|product| product.eq_ignore_ascii_case(device))
+        });
+        let fast = self.min_speed.is_empty()
+            || bandwidth_mbps(&self.min_speed)
+                .is_some_and(|least| speed_mbps.is_some_and(|speed| speed >= least));
+        (listed || self.ids.is_empty()) && fast && (self.class.is_empty() || self.class == class)
+    }
+}
 
 impl DeviceClass {
     /// What is wrong with its values; empty: nothing.
@@ -85,6 +114,41 @@ impl DeviceClass {
             let message = format!("names no device of vendor {}, so none is in the class", ids.vendor);
             problems.push(Problem::new(path, message, "list the devices"));
         }
+        let DeviceClassSpec { min_speed, class, .. } = &self.spec;
+        if !min_speed.is_empty() && bandwidth_mbps(min_speed).is_none() {
+            let message = format!("`{min_speed}` is no bandwidth");
+            problems.push(Problem::new("spec.minSpeed", message, "write it like 100Gbps"));
+        }
+        if !class.is_empty() && !CLASSES.contains(&class.as_str()) {
+            let message = format!("`{class}` is not known");
+            problems.push(Problem::unknown("spec.class".to_owned(), &message, class, &CLASSES));
+        }
         problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_has_to_fit_everything_that_a_class_says() {
+        let ids = vec![DeviceIds { vendor: "15b3".into(), products: vec!["101D".into()] }];
+        let class = DeviceClassSpec { ids, min_speed: "100Gbps".into(), class: String::new() };
+        assert!(class.has(("15B3", "101d"), Some(100_000), "high"));
+        assert!(!class.has(("15b3", "101d"), Some(25_000), "standard"));
+        assert!(!class.has(("15b3", "101d"), None, ""), "nobody knows its speed");
+        assert!(!class.has(("15b3", "1019"), Some(200_000), "high"));
+        let fast = DeviceClassSpec { class: "high".into(), ..DeviceClassSpec::default() };
+        assert!(fast.has(("8086", "1592"), None, "high") && !fast.has(("8086", "1592"), None, "standard"));
+    }
+
+    #[test]
+    fn speeds_and_classes_that_are_none_are_named() {
+        let mut class = DeviceClass::default();
+        class.metadata.name = "fast".into();
+        (class.spec.min_speed, class.spec.class) = ("fast".into(), "highest".into());
+        let told: Vec<String> = class.validate().iter().map(|problem| problem.path.clone()).collect();
+        assert_eq!(told, ["spec.minSpeed", "spec.class"]);
     }
 }

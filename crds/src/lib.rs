@@ -61,7 +61,7 @@ pub use host_interface::{
 pub use ip_pool::{Allocation, IpPoolSpec, pool_name};
 pub use mtu::Mtu;
 pub use multi_nic_network::{
-    AttachPolicy, MultiNicNetwork, NetworkSpec, PluginDns, PluginSpec, STRATEGIES, SubnetSpec,
+    AttachPolicy, MultiNicNetwork, NetworkSpec, PluginDns, PluginSpec, STRATEGIES, SubnetSpec, bandwidth_mbps,
 };
 pub use netconf::{NetConfSettings, netconf};
 pub use network_status::{ComputeResult, Discovery, NetworkStatus};

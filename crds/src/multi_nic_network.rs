@@ -243,3 +243,10 @@ pub(crate) const FIELDS: &[Field] = &[
     optional("allowUplink", Shape::Text),
     optional("mtu", Shape::Text),
 ];
+
+/// A bandwidth like `100Gbps`, `500Mbps` or `64000Kbps` in Mb/s; parts of one do not count. Absent: it is none.
+pub fn bandwidth_mbps(text: &str) -> Option<u32> {
+    let number = |unit| text.strip_suffix(unit).and_then(|number| number.parse::<u32>().ok());
+    let mbps = number("Gbps").map(|number| number.saturating_mul(1000)).or_else(|| number("Mbps"));
+    mbps.or_else(|| number("Kbps").map(|number| number / 1000))
+}

@@ -3,7 +3,9 @@
 use ipnet::IpNet;
 
 use crate::arguments::PluginType;
-use crate::multi_nic_network::{AttachPolicy, MultiNicNetwork, NetworkSpec, PluginSpec, STRATEGIES};
+use crate::multi_nic_network::{
+    AttachPolicy, MultiNicNetwork, NetworkSpec, PluginSpec, STRATEGIES, bandwidth_mbps,
+};
 use crate::object::check_name;
 use crate::problem::Problem;
 
@@ -97,8 +99,7 @@ fn policy(policy: &AttachPolicy, problems: &mut Vec<Problem>) {
         let path = "spec.attachPolicy.strategy".to_owned();
         problems.push(Problem::unknown(path, &message, strategy, &STRATEGIES));
     }
-    let number = ["Gbps", "Mbps", "Kbps"].iter().find_map(|unit| target.strip_suffix(unit));
-    if !target.is_empty() && number.is_none_or(|number| number.parse::<u32>().is_err()) {
+    if !target.is_empty() && bandwidth_mbps(target).is_none() {
         let message = format!("`{target}` is no bandwidth");
         problems.push(Problem::new("spec.attachPolicy.target", message, "write it like 100Gbps"));
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use attach::network::{Block, DeviceClass, DeviceId, Network, NetworkInterface, Policy, Strategy, class_of};
 use crds::{Addressing, DeviceClassSpec, DeviceIds, Mtu, NetworkSpec};
-use hwprobe::{Inventory, NicId, SpeedMbps};
+use hwprobe::{Inventory, NicId, SpeedClass, SpeedMbps};
 use ipam::{Addresses, Nic, PlanError, Subnet};
 use ipnet::IpNet;
 
@@ -194,7 +194,11 @@ pub(crate) fn device_class(spec: &DeviceClassSpec) -> DeviceClass {
         });
         each.collect::<Vec<_>>()
     };
-    DeviceClass { ids: spec.ids.iter().flat_map(of).collect(), ..DeviceClass::default() }
+    DeviceClass {
+        ids: spec.ids.iter().flat_map(of).collect(),
+        min_speed: bandwidth(&spec.min_speed),
+        class: SpeedClass::ALL.into_iter().find(|class| class.as_str() == spec.class),
+    }
 }
 
 /// How NICs of the network are chosen.
@@ -210,11 +214,8 @@ pub(crate) fn policy(spec: &NetworkSpec) -> Policy {
     Policy { strategy, target: bandwidth(&policy.target), class: class(spec).map(str::to_owned) }
 }
 
-/// Reads `100Gbps`, `500Mbps` or `64000Kbps`; parts of a Mb/s do not count.
 fn bandwidth(text: &str) -> Option<SpeedMbps> {
-    let number = |unit| text.strip_suffix(unit).and_then(|number| number.parse::<u32>().ok());
-    let mbps = number("Gbps").map(|number| number.saturating_mul(1000)).or_else(|| number("Mbps"));
-    SpeedMbps::new(mbps.or_else(|| number("Kbps").map(|number| number / 1000))?)
+    SpeedMbps::new(crds::bandwidth_mbps(text)?)
 }
 
 /// The NICs that are in a network, or why that cannot be told.

@@ -44,6 +44,8 @@ pub struct Pf {
     pub nets: Vec<String>,
     /// Speed class; empty: not known.
     pub class: String,
+    /// Speed, Mb/s.
+    pub speed_mbps: Option<u32>,
     /// The agent counts it to the secondary NICs.
     pub secondary: bool,
 }
@@ -64,6 +66,7 @@ impl Host<'_> {
                 num_vfs: nic.sriov.map_or(0, |sriov| sriov.num_vfs),
                 nets: nets.into_iter().cloned().collect(),
                 class: nic.class.clone(),
+                speed_mbps: speed(nic),
                 secondary: true,
                 ..Pf::default()
             };
@@ -89,6 +92,7 @@ impl Host<'_> {
                     .filter(|net| !net.is_empty())
                     .collect(),
                 class: by_name.map(|nic| nic.class.clone()).unwrap_or_default(),
+                speed_mbps: by_name.and_then(speed),
                 secondary: by_name.is_some(),
                 ..Pf::default()
             });
@@ -126,8 +130,8 @@ impl Host<'_> {
 pub(super) enum Class<'a> {
     /// Every NIC of the high speed class.
     HighSpeed,
-    /// By PCI ids.
-    Ids(&'a DeviceClassSpec),
+    /// One that is defined.
+    Defined(&'a DeviceClassSpec),
 }
 
 impl<'a> Class<'a> {
@@ -142,7 +146,7 @@ impl<'a> Class<'a> {
         let name = spec.attach_policy.as_ref().map_or("", |policy| policy.class.as_str());
         match classes.get(name) {
             _ if name.is_empty() => Ok(None),
-            Some(class) => Ok(Some(Self::Ids(class))),
+            Some(class) => Ok(Some(Self::Defined(class))),
             None if name == HIGHSPEED => Ok(Some(Self::HighSpeed)),
             None => Err(name.to_owned()),
         }
@@ -151,12 +155,14 @@ impl<'a> Class<'a> {
     fn has(&self, pf: &Pf) -> bool {
         match self {
             Self::HighSpeed => pf.class == "high",
-            Self::Ids(class) => class.ids.iter().any(|ids| {
-                ids.vendor.eq_ignore_ascii_case(&pf.vendor)
-                    && ids.products.iter().any(|product| product.eq_ignore_ascii_case(&pf.device))
-            }),
+            Self::Defined(class) => class.has((&pf.vendor, &pf.device), pf.speed_mbps, &pf.class),
         }
     }
+}
+
+/// Speed of a NIC, Mb/s.
+fn speed(nic: &Interface) -> Option<u32> {
+    nic.speed_mbps.and_then(|speed| u32::try_from(speed).ok())
 }
 
 /// A PCI id as selectors have it: four lower-case hexadecimal digits; empty: it is none.

@@ -134,7 +134,8 @@ impl Cluster {
             vendor: (*vendor).to_owned(),
             products: products.iter().map(|product| (*product).to_owned()).collect(),
         });
-        self.classes.insert(name.to_owned(), DeviceClassSpec { ids: ids.collect() });
+        self.classes
+            .insert(name.to_owned(), DeviceClassSpec { ids: ids.collect(), ..DeviceClassSpec::default() });
         self
     }
 
