@@ -24,7 +24,7 @@ pub(crate) struct Cluster {
 /// A running container of a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Container {
-    pid: u32,
+    pub(crate) pid: u32,
     /// When its process was started, in ticks since boot.
     started: String,
 }
@@ -41,7 +41,8 @@ impl Cluster {
         Self { kubeconfig }
     }
 
-    fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String, String> {
+    /// What kubectl printed, or its complaint.
+    pub(crate) fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String, String> {
         let mut kubectl = Command::new("kubectl");
         kubectl.arg("--kubeconfig").arg(&self.kubeconfig).args(arguments);
         kubectl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -55,7 +56,8 @@ impl Cluster {
         Err(format!("kubectl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr)))
     }
 
-    fn get(&self, what: &[&str]) -> Option<Value> {
+    /// An object, or a list of them; absent when there is none.
+    pub(crate) fn get(&self, what: &[&str]) -> Option<Value> {
         let arguments: Vec<&str> = ["get", "-o", "json"].iter().chain(what).copied().collect();
         serde_json::from_str(&self.kubectl(&arguments, "").ok()?).ok()
     }
@@ -120,7 +122,7 @@ impl Cluster {
         let task =
             tasks.lines().find(|line| line.starts_with(id)).unwrap_or_else(|| panic!("{id} in\n{tasks}"));
         let pid = task.split_whitespace().nth(1).and_then(|pid| pid.parse().ok()).expect("its pid");
-        Container { pid, started: started(pid) }
+        Container::of(pid)
     }
 
     /// The pod runs on as it did.
@@ -151,6 +153,11 @@ impl Cluster {
 }
 
 impl Container {
+    /// The one whose process this is.
+    pub(crate) fn of(pid: u32) -> Self {
+        Self { pid, started: started(pid) }
+    }
+
     /// A variable of its environment.
     pub(crate) fn variable(&self, name: &str) -> String {
         let all = fs::read(format!("/proc/{}/environ", self.pid)).expect("its environment");
@@ -181,7 +188,7 @@ pub(crate) fn checkpointed(resource: &str) -> BTreeSet<String> {
 }
 
 /// The kubelet's process.
-fn kubelet() -> u32 {
+pub(crate) fn kubelet() -> u32 {
     let processes = fs::read_dir("/proc").expect("/proc").flatten();
     let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let is = |pid: &u32| {

@@ -53,15 +53,8 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let workspace = Workspace::load()?;
     let out = arguments.out.clone().unwrap_or_else(|| workspace.target.join("dist"));
-    let mut build = workspace.cargo();
-    if arguments.debug {
-        // As `cargo xtask test` builds them: nothing is built twice.
-        build.args(["build", "--workspace", "--all-features", "--bins"]);
-    } else {
-        build.args(["build", "--release", "--bins", "-p", "cni", "-p", "nodeagent", "-p", "operator"]);
-    }
-    program::must(&mut build)?;
     let profile = if arguments.debug { Profile::Debug } else { Profile::Release };
+    build(&workspace, profile)?;
     for file in write(&workspace, profile, &out)? {
         let size = fs::metadata(&file)?.len();
         output::line(&format!("{:>6.1} MB  {}", size as f64 / 1e6, file.display()));
@@ -69,9 +62,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Makes the images of the executables that tests use, where tests look for them.
+pub(crate) fn for_tests(workspace: &Workspace) -> Result<()> {
+    build(workspace, Profile::Debug)?;
+    write(workspace, Profile::Debug, &workspace.target.join("lab/images")).map(drop)
+}
+
+fn build(workspace: &Workspace, profile: Profile) -> Result<()> {
+    let mut build = workspace.cargo();
+    build.args(["build", "--quiet"]).args(match profile {
+        // As `cargo xtask test` builds them: nothing is built twice.
+        Profile::Debug => &["--workspace", "--all-features"][..],
+        Profile::Release => &["--release", "--bins", "-p", "cni", "-p", "nodeagent", "-p", "operator"],
+    });
+    program::must(&mut build)
+}
+
 /// How the executables were built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Profile {
+enum Profile {
     /// For tests.
     Debug,
     /// For people.
@@ -79,7 +88,7 @@ pub(crate) enum Profile {
 }
 
 /// Writes executables and images of what was built; the files, in the order of their names.
-pub(crate) fn write(workspace: &Workspace, profile: Profile, out: &Path) -> Result<Vec<PathBuf>> {
+fn write(workspace: &Workspace, profile: Profile, out: &Path) -> Result<Vec<PathBuf>> {
     fs::create_dir_all(out).with_context(|| format!("make {}", out.display()))?;
     let built = workspace.target.join(if profile == Profile::Debug { "debug" } else { "release" });
     let mut files = Vec::new();

@@ -15,6 +15,8 @@ pub(crate) struct Group {
     /// Whether there is a Kubernetes control plane on the host, which the machine reaches: the tests find the path of
     /// its kubeconfig in `KUBECONFIG`.
     pub(crate) control_plane: bool,
+    /// Whether the images of `cargo xtask dist` are made first, from the executables of this run.
+    pub(crate) images: bool,
     /// Whether a second machine like it is on the first one's hub 0: it runs the same tests with `LAB_MACHINE=b`, the
     /// first one with `LAB_MACHINE=a`.
     pub(crate) twin: bool,
@@ -31,6 +33,7 @@ pub(crate) const GROUPS: &[Group] = &[
         memory: 1536,
         limit: 1800,
         control_plane: false,
+        images: false,
         twin: false,
         suites: &[
             ("netlink", "vm_nics"),
@@ -50,6 +53,7 @@ pub(crate) const GROUPS: &[Group] = &[
         memory: 1024,
         limit: 1800,
         control_plane: false,
+        images: false,
         twin: false,
         suites: &[("sriov", "vm_vf"), ("attach", "vm_vf_engine"), ("nodeagent", "vm_sriov")],
     },
@@ -61,6 +65,7 @@ pub(crate) const GROUPS: &[Group] = &[
         memory: 768,
         limit: 400,
         control_plane: false,
+        images: false,
         twin: false,
         suites: &[("sriov", "vm_rdma")],
     },
@@ -71,6 +76,7 @@ pub(crate) const GROUPS: &[Group] = &[
         memory: 768,
         limit: 400,
         control_plane: false,
+        images: false,
         twin: true,
         suites: &[("attach", "vm_two_machines")],
     },
@@ -82,6 +88,7 @@ pub(crate) const GROUPS: &[Group] = &[
         memory: 1536,
         limit: 1200,
         control_plane: false,
+        images: false,
         twin: false,
         suites: &[("nodeagent", "vm_runtimes")],
     },
@@ -93,6 +100,7 @@ pub(crate) const GROUPS: &[Group] = &[
         memory: 3072,
         limit: 1200,
         control_plane: true,
+        images: false,
         twin: false,
         suites: &[("nodeagent", "vm_kubelet"), ("crds", "vm_definitions")],
     },
@@ -104,7 +112,20 @@ pub(crate) const GROUPS: &[Group] = &[
         memory: 2048,
         limit: 900,
         control_plane: true,
+        images: false,
         twin: false,
         suites: &[("nodeagent", "vm_hosts")],
+    },
+    // The same from `deploy/`, and a host at the far end of its wires.
+    Group {
+        name: "cluster",
+        nics: &["igb:0", "igb:1", "vmxnet3:0", "e1000e:0", "rtl8139:1"],
+        modules: &[],
+        memory: 3072,
+        limit: 1500,
+        control_plane: true,
+        images: true,
+        twin: false,
+        suites: &[("nodeagent", "vm_cluster")],
     },
 ];

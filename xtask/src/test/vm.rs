@@ -10,8 +10,8 @@ use super::report::Outcome;
 use super::suites::{Reuse, Suites};
 use super::twin::Twin;
 use super::{count_run, summary};
-use crate::program;
 use crate::workspace::Workspace;
+use crate::{dist, program};
 
 /// The executables of a group that exist and are asked for.
 pub(crate) fn selected<'a>(group: &Group, suites: &'a Suites) -> Vec<&'a super::suites::Suite> {
@@ -31,6 +31,9 @@ pub(crate) fn run(workspace: &Workspace, group: &Group, suites: &Suites, reuse: 
     // A machine that dies must not leave the last run's file to be counted.
     let _ = std::fs::remove_file(&junit);
 
+    if group.images {
+        dist::for_tests(workspace)?;
+    }
     let mut machine = machine_of(workspace, group);
     // Ends with this function, however that ends.
     let _control_plane = match group.control_plane {
