@@ -213,11 +213,7 @@ impl Engine {
     }
 
     fn apply_note_to(&self, note: &note::Note, key: &Key, conversation: &mut dyn Conversation) {
-        let Some(known) = self.attachment(key) else { return };
-        let same_place = note.cookie.is_none() || known.cookie.is_none() || note.cookie == known.cookie;
-        if known.boot != note.boot || !same_place || known.since > note.time {
-            return;
-        }
+        let Some(known) = self.attachment(key).filter(|known| is_of_its_time(note, known)) else { return };
         let mut known = (*known).clone();
         if note.delegates_done {
             known.delegates.clear();
@@ -268,6 +264,21 @@ impl Engine {
             }
         }
     }
+}
+
+/// Whether a note is about an attachment: by its key, or by that of the call that it was made for.
+pub fn is_about(note: &note::Note, attachment: &Attachment) -> bool {
+    let key = &attachment.key;
+    let noted = |network: &str, ifname: &str| note.network == network && note.ifname == ifname;
+    let of_chain = attachment.chain.as_ref().is_some_and(|chain| noted(&chain.network, &chain.ifname));
+    let own = noted(&key.network, key.ifname.trim_end_matches(":ipam"));
+    note.container_id == key.container_id && (own || of_chain) && is_of_its_time(note, attachment)
+}
+
+/// Whether the attachment is the one that was there when the note was written.
+fn is_of_its_time(note: &note::Note, known: &Attachment) -> bool {
+    let same_place = note.cookie.is_none() || known.cookie.is_none() || note.cookie == known.cookie;
+    known.boot == note.boot && same_place && known.since <= note.time
 }
 
 /// Index of the NIC below a link's VLAN: as long as the VLAN is not made, the master is the NIC itself.

@@ -9,7 +9,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use attach::is_about;
 use attach::record::Attachment;
+use cni::note::{self, Note};
 use store::{Identity, Lock, LockError, Store, StoreError, Table};
 
 use crate::agent::{IPROUTE2, chain};
@@ -80,7 +82,7 @@ fn with(
             let lock = Lock::acquire_within(state, patience).map_err(UninstallError::Lock)?;
             let (store, _) =
                 Store::open(state, &Identity::of_this_machine()).map_err(UninstallError::Store)?;
-            refuse_if_held(&store)?;
+            refuse_if_held(&store, state)?;
             Some((lock, store))
         }
     };
@@ -104,11 +106,21 @@ fn with(
     Ok(done)
 }
 
-fn refuse_if_held(store: &Store) -> Result<(), UninstallError> {
+/// What DELs without an agent have left a note of is held by nobody any more, nor is anything of an earlier boot; but what other
+/// plugins still have to undo is.
+fn refuse_if_held(store: &Store, state: &Path) -> Result<(), UninstallError> {
     let held: store::All<Attachment> = store.all(Table::Attachments).map_err(UninstallError::Store)?;
     // One that cannot be read is held all the same.
     let unreadable = held.unreadable.iter().map(|(key, error)| format!("{key}: {}", chain(error)));
-    let mut some: Vec<String> = held.records.iter().map(|(key, _)| key.clone()).chain(unreadable).collect();
+    let (notes, boot) = (Note::all(state), note::boot_id());
+    let is_held = |one: &Attachment| {
+        let note = notes.iter().map(|(_, note)| note).find(|note| is_about(note, one));
+        let is_over = one.boot != boot || note.is_some();
+        let is_owed = !one.delegates.is_empty() && !note.is_some_and(|note| note.delegates_done);
+        !is_over || is_owed
+    };
+    let records = held.records.iter().filter(|(_, one)| is_held(one)).map(|(key, _)| key.clone());
+    let mut some: Vec<String> = records.chain(unreadable).collect();
     let count = some.len();
     some.truncate(NAMED);
     if count == 0 { Ok(()) } else { Err(UninstallError::Held { count, some }) }
@@ -219,6 +231,51 @@ mod tests {
         let after: Vec<String> =
             left(root.path()).into_iter().filter(|file| file != "state/agent.lock").collect();
         assert_eq!(after, before);
+    }
+
+    /// An attachment as the store has it.
+    fn attachment(boot: &str, delegates: bool) -> Attachment {
+        let one =
+            serde_json::json!({"plugin": "x", "ifname": "net1", "args": "", "path": "", "config": "{}"});
+        serde_json::from_value(serde_json::json!({
+            "key": {"network": "red", "containerId": "c1", "ifname": "net1"}, "phase": "attached", "boot": boot,
+            "netns": "/run/netns/x", "sweepable": true, "digest": 0, "config": "{}", "since": 5, "group": 1,
+            "links": [], "delegates": if delegates { vec![one] } else { vec![] },
+            "chain": {"network": "lab", "ifname": "eth0", "name": "pods/red", "position": 0, "cluster": {}},
+        }))
+        .unwrap()
+    }
+
+    fn put(cli: &Cli, one: &Attachment) {
+        let store = opened(cli);
+        let mut batch = store::Batch::new();
+        batch.put(Table::Attachments, "red/c1/net1", one).unwrap();
+        store.commit(batch).unwrap();
+    }
+
+    #[test]
+    fn what_was_deleted_without_an_agent_is_held_by_nobody() {
+        let (_root, cli) = node();
+        put(&cli, &attachment(&note::boot_id(), true));
+        assert!(matches!(now(&cli), Err(UninstallError::Held { count: 1, .. })));
+        let mut note = Note {
+            network: "lab".into(),
+            container_id: "c1".into(),
+            ifname: "eth0".into(),
+            boot: note::boot_id(),
+            cookie: None,
+            time: 6,
+            delegates_done: false,
+        };
+        note.write(&cli.state_dir).unwrap();
+        assert!(now(&cli).is_err(), "another plugin still has something to undo");
+        note.delegates_done = true;
+        note.write(&cli.state_dir).unwrap();
+        now(&cli).unwrap();
+
+        let (_root, cli) = node();
+        put(&cli, &attachment("an earlier boot", false));
+        now(&cli).unwrap();
     }
 
     #[test]
