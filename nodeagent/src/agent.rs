@@ -1,5 +1,8 @@
 //! The agent: puts its parts together, waits for the end, takes them apart.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -70,6 +73,14 @@ pub enum AgentError {
 pub fn run(config: Config) -> Result<(), AgentError> {
     logging::start(config.settings.log_format, config.settings.log_level);
     raise_descriptor_limit();
+    if config.machine == Machine::Live {
+        // Only the folders that are ours by name: any other one may be shared.
+        for folder in [&config.state_dir, &config.run_dir] {
+            if [cni::STATE_DIR, cni::RUN_DIR].iter().any(|own| folder == Path::new(own)) {
+                close_to_others(folder);
+            }
+        }
+    }
     let health = Arc::new(Health::new());
     let Remembered { _lock, store, memory } = remember(&config, &health)?;
     let started = SystemTime::now();
@@ -445,8 +456,37 @@ fn raise_descriptor_limit() {
     }
 }
 
+/// Takes a folder's access from everybody but root: a kubelet that makes it for a pod leaves it open (TRAPS P13).
+fn close_to_others(folder: &Path) {
+    let Ok(found) = fs::metadata(folder) else { return };
+    if found.is_dir() && found.permissions().mode() & 0o077 != 0 {
+        match fs::set_permissions(folder, Permissions::from_mode(0o700)) {
+            Ok(()) => tracing::info!(folder = %folder.display(), "closed to others"),
+            Err(error) => tracing::warn!(%error, folder = %folder.display(), "it stays open to others"),
+        }
+    }
+}
+
 /// An error with everything behind it, on one line.
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_somebody_left_open_is_closed() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("state");
+        fs::create_dir(&folder).unwrap();
+        fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
+
+        close_to_others(&folder);
+        close_to_others(&root.path().join("away"));
+
+        assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+    }
 }
