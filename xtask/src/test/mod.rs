@@ -20,7 +20,7 @@ use anyhow::{Result, bail};
 use crate::workspace::Workspace;
 use crate::{lab, output, program, tidy};
 use control_plane::ControlPlane;
-use groups::GROUPS;
+use groups::{GROUPS, Group};
 use report::{Outcome, Report, Tally};
 use suites::{Reuse, Suites};
 
@@ -32,6 +32,9 @@ pub(crate) struct Arguments {
     /// Only this crate; may be repeated.
     #[arg(short = 'p', long = "package", value_name = "CRATE")]
     packages: Vec<String>,
+    /// Nothing but this group of the lab; may be repeated. For work on one of them: says nothing of the rest.
+    #[arg(long = "group", value_name = "GROUP", conflicts_with = "quick", value_parser = GROUPS.iter().map(|group| group.name).collect::<Vec<_>>())]
+    groups: Vec<String>,
 }
 
 /// What every test finds in its environment: snapshots are compared, never written.
@@ -49,6 +52,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut report = Report::new();
 
     report.step("set-up", || set_up(&workspace, arguments.quick));
+    if !arguments.groups.is_empty() {
+        let mut suites = None;
+        report.step("build", || {
+            suites = Some(Suites::build(&workspace, &scope)?);
+            Ok(Outcome::of_check(Vec::new()))
+        });
+        if let Some(suites) = suites {
+            lab_groups(&workspace, &mut report, &suites, arguments, &scope);
+        }
+        return Ok(if report.close() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     report.step("fmt", || passes(workspace.cargo().args(["fmt", "--all", "--check"])));
     report.step("clippy", || {
         let mut clippy = workspace.cargo();
@@ -245,7 +259,10 @@ fn lab_groups(
 ) {
     report.step("lab groups", || Ok(Outcome::of_check(suites.disagreements(&arguments.packages))));
     let mut reuse = None;
-    for group in GROUPS.iter().filter(|group| !vm::selected(group, suites).is_empty()) {
+    let asked = |group: &&Group| {
+        arguments.groups.is_empty() || arguments.groups.iter().any(|name| name == group.name)
+    };
+    for group in GROUPS.iter().filter(asked).filter(|group| !vm::selected(group, suites).is_empty()) {
         report.step(&format!("lab {}", group.name), || {
             let reuse = match &mut reuse {
                 Some(reuse) => reuse,
