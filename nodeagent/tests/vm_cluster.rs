@@ -22,7 +22,7 @@ use std::time::Instant;
 
 use deployed::sandbox::Sandbox;
 use deployed::wires::{OTHER, THEIR_POD, Wires};
-use deployed::{Deployed, NETWORK, other_host, pods, run};
+use deployed::{Deployed, network, other_host, pods, run};
 use kubelet::{Cluster, Container, NODE, wait_for};
 
 /// Tells how long the parts of the test take.
@@ -99,7 +99,7 @@ fn a_node_from_the_first_apply_to_pods_and_their_traffic() {
     cluster.kubectl(&["apply", "-f", "-"], &other_host("node-b", OTHER)).unwrap();
 
     // The seed's network: blocks as in the worked example of the contract, and a route to the other host's on each NIC.
-    cluster.kubectl(&["apply", "-f", "-"], NETWORK).unwrap();
+    cluster.kubectl(&["apply", "-f", "-"], &network()).unwrap();
     wait_for("routes to the other host", || {
         let routes = run("ip", "route show table all proto 0x4d");
         let has = |net: &str, via: &str, nic: &str| {

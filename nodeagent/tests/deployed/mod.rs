@@ -174,32 +174,12 @@ fn lab_overlay(overlay: &str) -> PathBuf {
     folder
 }
 
-/// The seed's network.
-pub(crate) const NETWORK: &str = r#"
-apiVersion: net.cogadvisor.io/v1
-kind: MultiNicNetwork
-metadata:
-  name: multi-nic-sample
-spec:
-  subnet: "192.168.0.0/16"
-  ipam: |
-    {
-      "type": "multi-nic-ipam",
-      "hostBlock": 6, 
-      "interfaceBlock": 2,
-      "vlanMode": "l3"
-    }
-  multiNICIPAM: true
-  plugin:
-    cniVersion: "0.3.0"
-    type: ipvlan
-    args: 
-      mode: l3
-  attachPolicy:
-    strategy: none
-  namespaces:
-  - default
-"#;
+/// The network of the quick start, which is the seed's.
+pub(crate) fn network() -> String {
+    let text = include_str!("../../../docs/quickstart.md");
+    let block = text.split("```yaml\n# network.yaml\n").nth(1).expect("the network's block");
+    block.split("```").next().expect("its end").to_owned()
+}
 
 /// Another host of the cluster: its Node, and what its agent would have told.
 pub(crate) fn other_host(name: &str, addresses: [&str; 2]) -> String {
