@@ -10,7 +10,6 @@ use ipnet::IpNet;
 use store::{Batch, Table};
 
 use crate::engine::{Engine, Event, kernel_error, now};
-use crate::network::{Block, Network};
 use crate::record::{Attachment, Key, Leased, Phase, Pod, Tool};
 
 /// `ifname` of what a pod holds on interfaces that nobody saw.
@@ -64,7 +63,7 @@ impl Engine {
             };
             for address in &one.addresses {
                 let index = u16::try_from(attachment.addresses.len()).unwrap_or(u16::MAX);
-                let block = network.and_then(|network| block_of(network, *address));
+                let block = network.and_then(|network| network.block_of(*address));
                 let got = block.map(|block| {
                     let reservation =
                         book.reserve(block.pod, &one.key, index, Wish::Exactly(*address), now());
@@ -136,27 +135,24 @@ impl Engine {
     /// The adopted attachments that a DEL of this key and pod is about, where nobody knew the runtime's names.
     pub(crate) fn adopted_for(&self, key: &Key, pod: Option<&Pod>) -> Vec<Key> {
         let Some(pod) = pod else { return Vec::new() };
-        let of = |one: &&Arc<Attachment>| {
-            let same =
-                one.pod.as_ref().is_some_and(|its| its.name == pod.name && its.namespace == pod.namespace);
-            // One that is known by a container is that container's alone: the pod may have another by now.
-            let unnamed = one.key.container_id == unknown_container(pod);
-            let of_container =
-                one.key.container_id == key.container_id && one.key.ifname == UNKNOWN_INTERFACE;
-            same && one.key.network == key.network && (unnamed || of_container)
+        // One that is known by a container is that container's alone: the pod may have another by now.
+        let keys = [unknown_container(pod), key.container_id.clone()].map(|container_id| Key {
+            network: key.network.clone(),
+            container_id,
+            ifname: UNKNOWN_INTERFACE.to_owned(),
+        });
+        let its = |one: &Attachment| {
+            let same = |its: &Pod| its.name == pod.name && its.namespace == pod.namespace;
+            one.tool == Tool::Adopted && one.pod.as_ref().is_some_and(same)
         };
-        self.adopted().iter().filter(of).map(|one| one.key.clone()).collect()
+        let book = self.book();
+        keys.into_iter().filter(|key| book.attachments.get(key).is_some_and(|one| its(one))).collect()
     }
 }
 
 /// The container id of a pod whose container nobody knows.
 pub fn unknown_container(pod: &Pod) -> String {
     format!("legacy-{}.{}", pod.namespace, pod.name)
-}
-
-fn block_of(network: &Network, address: IpAddr) -> Option<&Block> {
-    let blocks = network.interfaces.iter().flat_map(|interface| &interface.blocks);
-    blocks.into_iter().find(|block| block.pod.contains(&address))
 }
 
 fn holder_of(

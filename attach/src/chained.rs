@@ -11,7 +11,6 @@ use cni::error::code;
 use cni::protocol::Call;
 use cni::{CniResult, Command, Error, NetConf};
 use datapath::netns::PodNamespace;
-use serde_json::Value;
 
 use crate::delegated::Conversation;
 use crate::engine::{Engine, Event};
@@ -202,8 +201,10 @@ impl Engine {
             let chain = one.chain.as_ref().filter(|chain| chain.is_of(&one.key, of))?;
             Some(chain.position)
         };
-        let mut found: Vec<_> =
-            self.attachments().into_iter().filter_map(|one| Some((position(&one)?, one))).collect();
+        let book = self.book();
+        let its = book.attachments.values().filter_map(|one| Some((position(one)?, Arc::clone(one))));
+        let mut found: Vec<_> = its.collect();
+        drop(book);
         found.sort_by_key(|(position, _)| *position);
         found.into_iter().map(|(_, one)| one).collect()
     }
@@ -226,16 +227,6 @@ fn behind(mut cluster: CniResult, results: Vec<CniResult>) -> CniResult {
         cluster.routes.extend(result.routes);
     }
     cluster
-}
-
-/// What the plugins before ours answered, for who tells it on.
-pub fn cluster_result(chain: &Chain) -> Option<CniResult> {
-    CniResult::parse(&chain.cluster).ok()
-}
-
-/// What an attachment was answered.
-pub fn own_result(attachment: &Attachment) -> Option<CniResult> {
-    attachment.result.as_ref().and_then(|result: &Value| CniResult::parse(result).ok())
 }
 
 #[cfg(test)]

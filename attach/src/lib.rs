@@ -34,7 +34,7 @@ pub mod usage;
 mod vf;
 
 pub use adopted::{Adopted, Found, UNKNOWN_INTERFACE, unknown_container};
-pub use chained::{Asking, Wanted, cluster_result, own_result};
+pub use chained::{Asking, Wanted};
 pub use delegated::{Conversation, Gone, NoConversation};
 pub use detach::is_about;
 pub use engine::{Annotated, Answer, Engine, Event, GpusOf, Parts};

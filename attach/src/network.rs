@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use hwprobe::{NicId, SpeedClass, SpeedMbps};
@@ -83,6 +84,15 @@ pub struct Policy {
     pub class: Option<String>,
 }
 
+impl Policy {
+    /// Classes that the NICs must be of, each once: the network's, and that which a pod asks for beside it.
+    pub fn classes(&self, of_pod: Option<&str>) -> Vec<String> {
+        let mut classes: Vec<String> = self.class.iter().cloned().chain(of_pod.map(str::to_owned)).collect();
+        classes.dedup();
+        classes
+    }
+}
+
 /// Strategy of choice; what is unknown counts as none (CONTRACTS §1.1).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -153,5 +163,11 @@ impl Network {
     /// The interface on this master.
     pub fn interface(&self, master: &str) -> Option<&NetworkInterface> {
         self.interfaces.iter().find(|interface| interface.master == master)
+    }
+
+    /// The block of this node that an address is in.
+    pub fn block_of(&self, address: IpAddr) -> Option<&Block> {
+        let mut blocks = self.interfaces.iter().flat_map(|interface| &interface.blocks);
+        blocks.find(|block| block.pod.contains(&address))
     }
 }

@@ -90,9 +90,8 @@ pub(crate) fn wish(
         masters.push(master.to_owned());
     }
     let policy = network.map(|network| &network.policy);
-    let classes = [policy.and_then(|policy| policy.class.clone()), conf.pod.class.clone()];
-    let mut classes: Vec<String> = classes.into_iter().flatten().collect();
-    classes.dedup();
+    let of_pod = conf.pod.class.as_deref();
+    let classes = policy.map_or_else(|| Policy::default().classes(of_pod), |policy| policy.classes(of_pod));
     Ok(Wish {
         vlan: conf.plugin.as_ref().and_then(|plugin| plugin.vlan).filter(|_| link.shares()),
         link,

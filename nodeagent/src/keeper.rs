@@ -1,6 +1,7 @@
 //! Keeps what nobody waits for in order: writes it down, takes in notes of DELs, sweeps. Sleeps while there is
 //! nothing to keep.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
@@ -59,30 +60,37 @@ impl Sandboxes {
 
 impl Listing {
     fn sweep(&mut self, engine: &Engine) -> bool {
-        let all = match list(&self.runtime) {
-            Ok(all) => all,
-            Err(error) => {
-                if error != self.told {
-                    tracing::warn!(error, "nothing is swept while the container runtime cannot be asked");
-                    self.told = error;
-                }
-                engine.sweep(|_| true);
-                return false;
-            }
-        };
-        self.told.clear();
-        let swept = engine.sweep(|key| all.iter().any(|sandbox| sandbox.id == key.container_id));
+        // Asked once, and only when something is dead or was adopted.
+        let asked = OnceCell::new();
+        let all = || asked.get_or_init(|| list(&self.runtime)).as_ref().ok();
+        let swept = engine
+            .sweep(|key| all().is_none_or(|all| all.iter().any(|sandbox| sandbox.id == key.container_id)));
         let adopted = engine.adopted();
-        let gone = adopted.iter().map(|one| (&one.key, one.pod.as_ref()));
-        let gone: Vec<Key> =
-            gone.filter(|(key, pod)| !lives(key, *pod, &all)).map(|(key, _)| key.clone()).collect();
-        // Twice in a row, as with namespaces: a list may be read while a sandbox is being made anew.
-        let again: Vec<Key> = gone.iter().filter(|key| self.gone.contains(key)).cloned().collect();
+        let gone = match adopted.is_empty() {
+            true => Some(Vec::new()),
+            false => all().map(|all| {
+                let each = adopted.iter().map(|one| (&one.key, one.pod.as_ref()));
+                each.filter(|(key, pod)| !lives(key, *pod, all)).map(|(key, _)| key.clone()).collect()
+            }),
+        };
+        let mut again: Vec<Key> = Vec::new();
+        if let Some(gone) = gone {
+            // Twice in a row, as with namespaces: a list may be read while a sandbox is being made anew.
+            again.extend(gone.iter().filter(|key| self.gone.contains(key)).cloned());
+            self.gone = gone;
+        }
         for key in &again {
             tracing::info!(%key, "the runtime has this pod no more: what it held is given back");
             engine.let_go(key);
         }
-        self.gone = gone;
+        match asked.into_inner() {
+            Some(Err(error)) if error != self.told => {
+                tracing::warn!(error, "nothing is swept while the container runtime cannot be asked");
+                self.told = error;
+            }
+            Some(Ok(_)) => self.told.clear(),
+            _ => {}
+        }
         !swept.swept.is_empty() || !again.is_empty()
     }
 }

@@ -5,6 +5,6 @@ mod client;
 mod follow;
 mod holdings;
 
-pub(crate) use client::{KubeletError, allocatable, connect};
+pub(crate) use client::{KubeletError, allocatable, connect, failed};
 pub(crate) use follow::{Following, ask, follow};
 pub(crate) use holdings::Holdings;

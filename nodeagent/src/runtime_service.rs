@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::kubelet_api::runtime_v1::runtime_service_client::RuntimeServiceClient;
 use crate::kubelet_api::runtime_v1::{ListPodSandboxRequest, PodSandboxStatusRequest};
-use crate::podresources::{KubeletError, connect};
+use crate::podresources::{KubeletError, connect, failed};
 
 /// Where runtimes listen, unless somebody says otherwise: containerd and CRI-O.
 const USUAL: [&str; 2] = ["/run/containerd/containerd.sock", "/run/crio/crio.sock"];
@@ -43,12 +43,9 @@ pub(crate) enum RuntimeError {
     /// None is there.
     #[error("no container runtime listens at {}; name its socket with --runtime-endpoint", USUAL.join(" or "))]
     Nowhere,
-    /// It cannot be reached.
+    /// It cannot be reached, or refused.
     #[error(transparent)]
-    Connect(#[from] KubeletError),
-    /// It refused.
-    #[error("{call} at {}: {} ({:?})", socket.display(), status.message(), status.code())]
-    Call { socket: PathBuf, call: &'static str, status: Box<tonic::Status> },
+    Socket(#[from] KubeletError),
 }
 
 impl RuntimeService {
@@ -95,10 +92,6 @@ impl RuntimeService {
                 .ok_or(RuntimeError::Nowhere),
         }
     }
-}
-
-fn failed(socket: &Path, call: &'static str, status: tonic::Status) -> RuntimeError {
-    RuntimeError::Call { socket: socket.to_owned(), call, status: Box::new(status) }
 }
 
 /// The path in what containerd and CRI-O tell of a sandbox when they are asked to be verbose.

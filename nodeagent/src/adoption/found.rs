@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use attach::network::{Network, Networks};
+use attach::network::Networks;
 use attach::record::{Key, Pod};
 use attach::{Found, UNKNOWN_INTERFACE, unknown_container};
 use crds::IpPoolSpec;
@@ -26,7 +26,9 @@ pub(super) fn found(pools: &[IpPoolSpec], pods: &[InPod], networks: &Networks) -
     for pod in pods {
         for (link, addresses) in &pod.links {
             for address in addresses {
-                for network in networks.networks.values().filter(|network| has(network, *address)) {
+                for network in
+                    networks.networks.values().filter(|network| network.block_of(*address).is_some())
+                {
                     let (container_id, ifname) = (pod.sandbox.id.clone(), interface(link));
                     let key = Key { network: network.name.clone(), container_id, ifname };
                     seen.insert((network.name.clone(), *address));
@@ -63,11 +65,6 @@ pub(super) fn found(pools: &[IpPoolSpec], pods: &[InPod], networks: &Networks) -
     all.into_values().collect()
 }
 
-fn has(network: &Network, address: IpAddr) -> bool {
-    let mut blocks = network.interfaces.iter().flat_map(|interface| &interface.blocks);
-    blocks.any(|block| block.pod.contains(&address))
-}
-
 fn named(sandbox: &Sandbox) -> Pod {
     Pod { namespace: sandbox.namespace.clone(), name: sandbox.name.clone(), uid: sandbox.uid.clone() }
 }
@@ -92,7 +89,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "test code outside of test functions")]
 
     use super::*;
-    use attach::network::{Block, NetworkInterface};
+    use attach::network::{Block, Network, NetworkInterface};
     use crds::Allocation;
     use std::sync::Arc;
 

@@ -1,7 +1,6 @@
 //! The annotation `k8s.v1.cni.cncf.io/network-status` as Multus writes it (FOREIGN §2.4). Pure.
 
 use attach::record::{Attachment, Pod};
-use attach::{cluster_result, own_result};
 use cni::CniResult;
 use cni::result::Interface;
 use serde_json::{Map, Value, json};
@@ -21,11 +20,11 @@ pub(crate) fn of_pod(all: &[Arc<Attachment>], pod: &Pod) -> Option<String> {
     members.sort_by_key(|(chain, _)| chain.position);
     let (first, _) = members.first()?;
     let mut statuses = Vec::new();
-    if let Some(cluster) = cluster_result(first) {
+    if let Ok(cluster) = CniResult::parse(&first.cluster) {
         statuses.extend(entries(&first.network, &cluster, true));
     }
     for (chain, one) in &members {
-        if let Some(result) = own_result(one) {
+        if let Some(Ok(result)) = one.result.as_ref().map(CniResult::parse) {
             statuses.extend(entries(&chain.name, &result, false));
         }
     }

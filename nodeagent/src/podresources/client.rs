@@ -84,6 +84,7 @@ pub(crate) async fn allocatable(socket: &Path, resource: &str) -> Result<Option<
     }
 }
 
-fn failed(socket: &Path, call: &'static str, status: tonic::Status) -> KubeletError {
+/// A call that the one at a socket refused.
+pub(crate) fn failed(socket: &Path, call: &'static str, status: tonic::Status) -> KubeletError {
     KubeletError::Call { socket: socket.to_owned(), call, status: Box::new(status) }
 }

@@ -126,14 +126,15 @@ fn chosen(shared: &Shared, body: SelectBody) -> Result<Vec<String>, String> {
     if masters.is_empty() && !named.is_empty() {
         return Err(format!("none of {} is here", named.join(", ")));
     }
-    let own = networks.networks.get(&body.def).and_then(|network| network.policy.class.clone());
+    let policy = networks.networks.get(&body.def).map(|network| network.policy.clone()).unwrap_or_default();
+    let class = Some(body.args.class.as_str()).filter(|class| !class.is_empty());
     // A network that cannot be read fits no NIC; the old daemon took it for none as well.
     let nets = body.master_nets.unwrap_or_default();
     let wish = Wish {
         masters,
         master_nets: nets.iter().filter_map(|net| net.parse().ok()).collect(),
         count: Some(body.args.nics),
-        classes: own.into_iter().chain(Some(body.args.class).filter(|class| !class.is_empty())).collect(),
+        classes: policy.classes(class),
         ..Wish::default()
     };
     let selection = calls.engine().would_select(&body.def, &wish).map_err(|error| error.to_string())?;

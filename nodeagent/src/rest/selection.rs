@@ -1,6 +1,6 @@
 //! `POST /v1/select`: which NICs would a pod get, and why not the others. Nothing changes.
 
-use attach::network::{Networks, Strategy};
+use attach::network::{Networks, Policy, Strategy};
 use attach::select::{LinkUse, SelectError, Selection, Wish};
 use axum::body::Bytes;
 use axum::extract::State;
@@ -52,7 +52,6 @@ fn wish(request: &SelectRequest, networks: &Networks) -> Result<Wish, Refusal> {
         net.map_err(|_| wrong("masterNets", text, "is no network like 10.0.0.0/24"))
     });
     let policy = network.map(|network| &network.policy);
-    let own = policy.and_then(|policy| policy.class.clone());
     let target = request
         .target
         .as_deref()
@@ -61,8 +60,8 @@ fn wish(request: &SelectRequest, networks: &Networks) -> Result<Wish, Refusal> {
         .gpus
         .iter()
         .map(|text| text.parse().map_err(|_| wrong("gpus", text, "is no PCI address like 0000:0c:00.0")));
-    let mut classes: Vec<String> = own.into_iter().chain(request.class.clone()).collect();
-    classes.dedup();
+    let of_pod = request.class.as_deref();
+    let classes = policy.map_or_else(|| Policy::default().classes(of_pod), |policy| policy.classes(of_pod));
     let link = request.plugin.as_ref().map(link).transpose()?.unwrap_or_default();
     Ok(Wish {
         vlan: request.plugin.as_ref().and_then(|plugin| plugin.vlan).filter(|_| link.shares()),
