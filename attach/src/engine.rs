@@ -262,10 +262,10 @@ impl Engine {
         }
     }
 
-    /// The pod's GPUs, where the network chooses by them.
-    pub(crate) fn gpus_of(&self, request: &Request, network: Option<&Network>) -> Vec<PciAddress> {
+    /// The pod's GPUs, where the network chooses by them. May wait for whoever knows them.
+    pub fn gpus_of(&self, pod: Option<&Pod>, network: Option<&Network>) -> Vec<PciAddress> {
         let by_gpus = network.is_some_and(|network| network.policy.strategy == Strategy::Topology);
-        request.pod.as_ref().filter(|_| by_gpus).map_or_else(Vec::new, |pod| (self.parts.gpus)(pod))
+        pod.filter(|_| by_gpus).map_or_else(Vec::new, |pod| (self.parts.gpus)(pod))
     }
 
     /// Frees addresses that have rested long enough. Their rows go before those of whoever gets them next.

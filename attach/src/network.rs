@@ -9,6 +9,8 @@ use hwprobe::{NicId, SpeedClass, SpeedMbps};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::select::{Expression, LinkUse};
+
 /// Everything that attaching needs to know of the cluster's or folder's wishes; never changes, a change makes
 /// a new one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,6 +29,11 @@ pub struct Network {
     pub name: String,
     /// How NICs are chosen.
     pub policy: Policy,
+    /// What its plugin makes of a NIC. For dry runs; a pod's own configuration says it again.
+    pub link: LinkUse,
+    /// VLAN between the NIC and the link, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<u16>,
     /// The interfaces that the plan knows, by interface index; also those whose NIC is away just now.
     pub interfaces: Vec<NetworkInterface>,
     /// Whether the node's own uplink may be shared by ipvlan or macvlan (`allowUplink: shared`).
@@ -122,6 +129,9 @@ pub struct DeviceClass {
     /// Speed class.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<SpeedClass>,
+    /// What must be true of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expression: Option<Expression>,
 }
 
 /// Name of the class that is there without being defined: every NIC of the high speed class.

@@ -5,19 +5,19 @@ use std::net::IpAddr;
 use cni::config::StaticIp;
 use cni::error::code;
 use cni::result::Route;
-use cni::{CniResult, Command, Error, NetConf, delegate};
+use cni::{CniResult, Command, Error, delegate};
 use datapath::traits::Mac;
-use hwprobe::{NicId, PciAddress, SpeedMbps};
+use hwprobe::{NicId, PciAddress};
 use ipam::{Reservation, Wish as AddressWish};
 use ipnet::IpNet;
 
 use crate::book::{Book, MOST_LINKS};
 use crate::engine::now;
 use crate::links;
-use crate::network::{Network, NetworkInterface, Policy, Strategy};
+use crate::network::{Network, NetworkInterface};
 use crate::record::{Attachment, Key, Leased, Multipath, PodLink, VlanKey};
 use crate::request::Request;
-use crate::select::{Chosen, LinkUse, SelectError, Selection, Wish, listed};
+use crate::select::{Asked, Chosen, LinkUse, SelectError, Selection, Wish, listed};
 
 /// What of the IPAM is whose job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,9 +66,6 @@ pub(crate) fn previous(request: &Request) -> Result<CniResult, Error> {
 
 /// What is wished for.
 ///
-/// A pod asks for less than the network offers, never for more: its class counts beside the network's, and its target may
-/// not be above that.
-///
 /// # Errors
 /// Code 7, naming what the pod asks wrongly.
 pub(crate) fn wish(
@@ -89,35 +86,21 @@ pub(crate) fn wish(
     {
         masters.push(master.to_owned());
     }
-    let policy = network.map(|network| &network.policy);
-    let of_pod = conf.pod.class.as_deref();
-    let classes = policy.map_or_else(|| Policy::default().classes(of_pod), |policy| policy.classes(of_pod));
-    Ok(Wish {
-        vlan: conf.plugin.as_ref().and_then(|plugin| plugin.vlan).filter(|_| link.shares()),
+    let wrong = |words: String| Error::new(code::INVALID_CONFIG, format!("args.cni.target: {words}"));
+    let target =
+        conf.pod.target.as_deref().map(|text| text.parse().map_err(|error| wrong(format!("{error}"))));
+    let asked = Asked {
         link,
+        vlan: conf.plugin.as_ref().and_then(|plugin| plugin.vlan),
         masters,
         master_nets: conf.master_nets.clone(),
         devices: conf.devices.clone(),
         count: conf.pod.nics,
-        classes,
-        strategy: policy.map_or(Strategy::None, |policy| policy.strategy),
-        target: target(conf, policy)?,
+        class: conf.pod.class.clone(),
+        target: target.transpose()?,
         gpus,
-    })
-}
-
-/// The bandwidth: the pod's, else the network's.
-fn target(conf: &NetConf, policy: Option<&Policy>) -> Result<Option<SpeedMbps>, Error> {
-    let offered = policy.and_then(|policy| policy.target);
-    let Some(text) = &conf.pod.target else { return Ok(offered) };
-    let wrong = |words: String| Error::new(code::INVALID_CONFIG, format!("args.cni.target: {words}"));
-    let asked: SpeedMbps = text.parse().map_err(|error| wrong(format!("{error}")))?;
-    match offered {
-        Some(offered) if asked > offered => {
-            Err(wrong(format!("{asked} is more than the {offered} that the network gives a pod")))
-        }
-        _ => Ok(Some(asked)),
-    }
+    };
+    asked.of(network).map_err(|error| wrong(error.to_string()))
 }
 
 /// A refusal to choose, as the runtime reads it.

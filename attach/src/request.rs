@@ -120,32 +120,9 @@ impl Request {
     /// What is made of the NICs; absent when another plugin makes it.
     pub(crate) fn link_use(&self) -> Result<Option<LinkUse>, Error> {
         let plugin = self.conf.plugin()?;
-        let one_of = |known: &[&str], key: &str, value: &str, default: &str| -> Result<String, Error> {
-            if value.is_empty() {
-                return Ok(default.to_owned());
-            }
-            if known.contains(&value) {
-                return Ok(value.to_owned());
-            }
-            let words = format!("plugin.{key}: `{value}` is not known");
-            Err(Error::new(code::INVALID_CONFIG, words)
-                .with_details(format!("it is one of {}", known.join(", "))))
-        };
-        let text = |key: &str| plugin.raw.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
-        Ok(match plugin.kind.as_str() {
-            "ipvlan" => Some(LinkUse::Ipvlan {
-                mode: one_of(&["l2", "l3", "l3s"], "mode", &plugin.mode, "l2")?,
-                flag: one_of(&["bridge", "private", "vepa"], "flag", text("flag"), "bridge")?,
-            }),
-            "macvlan" => {
-                let modes = ["bridge", "private", "vepa", "passthru", "source"];
-                let mode = one_of(&modes, "mode", &plugin.mode, "bridge")?;
-                Some(LinkUse::Macvlan { passthru: mode == "passthru" })
-            }
-            "host-device" => Some(LinkUse::Whole),
-            "sriov" => Some(LinkUse::Vf),
-            _ => None,
-        })
+        let flag = plugin.raw.get("flag").and_then(serde_json::Value::as_str).unwrap_or_default();
+        LinkUse::of_plugin(&plugin.kind, &plugin.mode, flag)
+            .map_err(|error| Error::new(code::INVALID_CONFIG, error.to_string()))
     }
 }
 

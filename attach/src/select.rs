@@ -4,6 +4,8 @@
 //! networks that the definition lists, else everything; then rules take NICs out; then the count cuts. A NIC
 //! that a rule takes out never uses up the count, and a name that nobody has is never read as "all".
 
+mod asked;
+mod expression;
 mod pool;
 mod rules;
 mod strategy;
@@ -19,6 +21,8 @@ use serde::{Deserialize, Serialize};
 use crate::network::{DeviceClass, Network, Strategy};
 use crate::usage::Usage;
 
+pub use self::asked::{Asked, AskedTooMuch, UnknownMode};
+pub use self::expression::{Expression, ExpressionError, MOST_EXPRESSION};
 pub use self::pool::{is_for_pods, net_addresses};
 pub use self::rules::{is_member, usage_id};
 pub use self::strategy::Promise;

@@ -1,4 +1,4 @@
-//! A class of devices by PCI ids (CONTRACTS §1.6) and by speed.
+//! A class of devices by PCI ids (CONTRACTS §1.6), by speed and by an expression.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,14 +36,15 @@ pub struct DeviceClass {
         shortname = "mnclass",
         category = "multinic",
         status = "EmptyStatus",
-        doc = "A class of devices by PCI ids and by speed.",
+        doc = "A class of devices by PCI ids, by speed and by an expression.",
         printcolumn = r#"{"name": "Vendors", "type": "string", "jsonPath": ".spec.ids[*].vendor"}"#,
         printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
     )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct DeviceClassSpec {
-    /// Devices by vendor. An empty list: all that fit the rest.
+    /// Devices by vendor. Default: all that fit the rest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub ids: Vec<DeviceIds>,
     /// Least speed of a device, like `100Gbps`. Default: none.
@@ -54,6 +55,12 @@ pub struct DeviceClassSpec {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(extend("enum" = ["", "low", "standard", "high"]))]
     pub class: String,
+    /// What must be true of a device, as an expression of the Common Expression Language (CEL) over `nic` as the agent's API
+    /// shows it, like `nic.driver.name == "mlx5_core"`. A device without the member that it asks for does not fit; `has(nic.numaNode)`
+    /// asks beforehand. Default: none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 512))]
+    pub expression: String,
 }
 
 /// Speed classes that a device class may name.
@@ -72,14 +79,15 @@ pub struct DeviceIds {
 
 /// The fields of the specification.
 pub(crate) const FIELDS: &[Field] = &[
-    required("ids", Shape::Objects(&[required("vendor", Shape::Text), required("products", Shape::Texts)])),
+    optional("ids", Shape::Objects(&[required("vendor", Shape::Text), required("products", Shape::Texts)])),
     optional("minSpeed", Shape::Text),
     optional("class", Shape::Text),
+    optional("expression", Shape::Text),
 ];
 
 impl DeviceClassSpec {
     /// Whether a device is in the class by what it is: its vendor and device id (four hexadecimal digits), its speed in
-    /// Mb/s and its speed class, as far as they are known.
+    /// Mb/s and its speed class, as far as they are known. Whether the expression is true only the device's agent can tell.
     pub fn has(&self, (vendor, device): (&str, &str), speed_mbps: Option<u32>, class: &str) -> bool {
         let listed = self.ids.iter().any(|ids| {
             ids.vendor.eq_ignore_ascii_case(vendor)
@@ -114,7 +122,15 @@ impl DeviceClass {
             let message = format!("names no device of vendor {}, so none is in the class", ids.vendor);
             problems.push(Problem::new(path, message, "list the devices"));
         }
-        let DeviceClassSpec { min_speed, class, .. } = &self.spec;
+        let DeviceClassSpec { ids, min_speed, class, expression } = &self.spec;
+        if ids.is_empty() && [min_speed, class, expression].into_iter().all(String::is_empty) {
+            let fix = "give ids, minSpeed, class or expression";
+            problems.push(Problem::new(
+                "spec",
+                "says nothing of its devices, so all would be in the class",
+                fix,
+            ));
+        }
         if !min_speed.is_empty() && bandwidth_mbps(min_speed).is_none() {
             let message = format!("`{min_speed}` is no bandwidth");
             problems.push(Problem::new("spec.minSpeed", message, "write it like 100Gbps"));
@@ -134,7 +150,7 @@ mod tests {
     #[test]
     fn a_device_has_to_fit_everything_that_a_class_says() {
         let ids = vec![DeviceIds { vendor: "15b3".into(), products: vec!["101D".into()] }];
-        let class = DeviceClassSpec { ids, min_speed: "100Gbps".into(), class: String::new() };
+        let class = DeviceClassSpec { ids, min_speed: "100Gbps".into(), ..DeviceClassSpec::default() };
         assert!(class.has(("15B3", "101d"), Some(100_000), "high"));
         assert!(!class.has(("15b3", "101d"), Some(25_000), "standard"));
         assert!(!class.has(("15b3", "101d"), None, ""), "nobody knows its speed");

@@ -81,6 +81,10 @@ pub struct Interface {
     /// Speed class: `low`, `standard` or `high`. Default: not known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub class: String,
+    /// Device classes that the agent found it in, by name. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub device_classes: Vec<String>,
     /// MTU, bytes. Default: not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]

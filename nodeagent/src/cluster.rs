@@ -99,8 +99,8 @@ impl Cluster {
             // The mirror would write over what is to be adopted.
             pools::mirror(their_client, node, pools).await;
         });
-        let states = self.keeper.route_states();
-        tokio::spawn(publisher::publish(client.clone(), self.node, newest.clone(), states));
+        let (states, networks) = (self.keeper.route_states(), self.keeper.networks());
+        tokio::spawn(publisher::publish(client.clone(), self.node, newest.clone(), networks, states));
         keeper::keep(self.keeper, client, newest).await;
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use attach::network::{Block, DeviceClass, DeviceId, Network, NetworkInterface, Policy, Strategy, class_of};
+use attach::select::{Expression, LinkUse};
 use crds::{Addressing, DeviceClassSpec, DeviceIds, Mtu, NetworkSpec};
 use hwprobe::{Inventory, NicId, SpeedClass, SpeedMbps};
 use ipam::{Addresses, Nic, PlanError, Subnet};
@@ -131,7 +132,18 @@ pub(crate) fn network(name: &str, record: &Record, numbered: &Numbered, own: &[I
     // A number of bytes stands in the NetConf.
     let auto = record.spec.link_mtu() == Ok(Mtu::Smallest);
     let mtu = numbered.smallest_mtu.filter(|_| auto);
-    Network { name: name.to_owned(), policy, interfaces, allow_uplink, mtu, refused }
+    let (link, vlan) = link(&record.spec);
+    Network { name: name.to_owned(), policy, link, vlan, interfaces, allow_uplink, mtu, refused }
+}
+
+/// What the network's plugin makes of a NIC, and the VLAN between them. What is in a record has been checked.
+pub(crate) fn link(spec: &NetworkSpec) -> (LinkUse, Option<u16>) {
+    // As it stands in the NetConf (CONTRACTS §2.3).
+    let kind = if spec.plugin.kind == "mellanox" { "host-device" } else { spec.plugin.kind.as_str() };
+    let arg = |key: &str| spec.plugin.args.get(key).map(String::as_str).unwrap_or_default();
+    let link = LinkUse::of_plugin(kind, arg("mode"), arg("flag")).ok().flatten().unwrap_or_default();
+    let vlan = arg("vlan").parse().ok().filter(|_| link.shares());
+    (link, vlan)
 }
 
 /// What attaching may do with a block.
@@ -198,6 +210,7 @@ pub(crate) fn device_class(spec: &DeviceClassSpec) -> DeviceClass {
         ids: spec.ids.iter().flat_map(of).collect(),
         min_speed: bandwidth(&spec.min_speed),
         class: SpeedClass::ALL.into_iter().find(|class| class.as_str() == spec.class),
+        expression: (!spec.expression.is_empty()).then(|| Expression::or_broken(&spec.expression)),
     }
 }
 

@@ -48,6 +48,9 @@ pub struct DeviceClassMembers {
     /// Speed class that fits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<SpeedClass>,
+    /// CEL expression over the NIC that must be true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expression: Option<String>,
     /// Ids of the hardware NICs that fit everything above.
     pub nics: Vec<NicId>,
 }

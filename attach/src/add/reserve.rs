@@ -47,7 +47,7 @@ impl Engine {
             (Addresses::Blocks, Some(network)) => Some(network),
             _ => None,
         };
-        let gpus = self.gpus_of(request, network);
+        let gpus = self.gpus_of(request.pod.as_ref(), network);
         let wish = plan::wish(request, network, link.cloned().unwrap_or_default(), gpus)?;
         let mut book = self.book();
         book.know(&networks);

@@ -5,8 +5,13 @@ use hwprobe::{Nic, NicId, PciName};
 use super::{Known, LeftOut, LinkUse, Rule, SelectError, Wish};
 use crate::network::{DeviceClass, class_of};
 
-/// Whether a NIC is in a class: it fits everything that the class says.
+/// Whether a NIC is in a class: it fits everything that the class says. What cannot be told of a NIC does not fit.
 pub fn is_member(class: &DeviceClass, nic: &Nic) -> bool {
+    misfit(class, nic).is_none() && class.expression.as_ref().is_none_or(|one| one.fits(nic) == Ok(true))
+}
+
+/// What of a class a NIC does not fit, in words, but for its expression; absent: it fits everything else.
+fn misfit(class: &DeviceClass, nic: &Nic) -> Option<String> {
     let id_fits = class.ids.is_empty()
         || nic.pci.as_ref().is_some_and(|pci| {
             let is = |name: &Option<PciName>, id: &str| name.as_ref().is_some_and(|name| name.id == id);
@@ -14,8 +19,23 @@ pub fn is_member(class: &DeviceClass, nic: &Nic) -> bool {
                 is(&pci.vendor, &id.vendor) && id.device.as_ref().is_none_or(|device| is(&pci.device, device))
             })
         });
-    let speed_fits = class.min_speed.is_none_or(|least| nic.speed.mbps.is_some_and(|speed| speed >= least));
-    id_fits && speed_fits && class.class.is_none_or(|class| class == nic.speed.class)
+    if !id_fits {
+        let id =
+            |name: &Option<PciName>| name.as_ref().map_or_else(|| "none".to_owned(), |name| name.id.clone());
+        let own = nic
+            .pci
+            .as_ref()
+            .map_or_else(String::new, |pci| format!(" ({}:{})", id(&pci.vendor), id(&pci.device)));
+        return Some(format!("its PCI id{own} is not listed"));
+    }
+    let speed = || nic.speed.mbps.map_or_else(|| "unknown speed".to_owned(), |speed| speed.to_string());
+    if class.min_speed.is_some_and(|least| nic.speed.mbps.is_none_or(|speed| speed < least)) {
+        return Some(speed());
+    }
+    if class.class.is_some_and(|class| class != nic.speed.class) {
+        return Some(speed());
+    }
+    None
 }
 
 /// What the use of a NIC, or of a VLAN above it, is counted under.
@@ -45,13 +65,27 @@ fn in_one<'a>(
 ) -> Result<Vec<&'a Nic>, SelectError> {
     let class = class_of(known.classes, name)
         .map_err(|known| SelectError::NoSuchClass { class: name.to_owned(), known })?;
-    let (inside, outside): (Vec<&Nic>, Vec<&Nic>) = nics.into_iter().partition(|nic| is_member(&class, nic));
-    for nic in outside {
-        let speed = nic.speed.mbps.map_or_else(|| "unknown speed".to_owned(), |speed| speed.to_string());
-        let why = format!("it is not in device class {name} ({speed})");
+    let mut out = |nic: &Nic, why: String| {
+        let why = format!("it is not in device class {name}: {why}");
         left_out.push(LeftOut::new(nic, Rule::NotInClass, why));
+    };
+    let mut inside = Vec::new();
+    for nic in nics {
+        match misfit(&class, nic) {
+            None => inside.push(nic),
+            Some(why) => out(nic, why),
+        }
     }
-    Ok(inside)
+    let Some(expression) = &class.expression else { return Ok(inside) };
+    let mut fitting = Vec::new();
+    for (nic, fits) in inside.iter().zip(expression.of_each(&inside)) {
+        match fits {
+            Ok(true) => fitting.push(*nic),
+            Ok(false) => out(nic, "its expression is not true of it".to_owned()),
+            Err(why) => out(nic, format!("its expression cannot be told of it: {why}")),
+        }
+    }
+    Ok(fitting)
 }
 
 /// NICs whose present use leaves room for this one.

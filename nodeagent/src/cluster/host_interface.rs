@@ -2,12 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use attach::network::DeviceClass;
+use attach::select::is_member;
 use crds::{Interface, SUSPENDED, SriovCapacity};
 use hwprobe::{Inventory, Nic, NicKind, NotSecondary, SpeedClass};
 use ipnet::IpNet;
 
 /// Most warnings of a NIC, as the definition has it.
 const WARNINGS: usize = 64;
+
+/// Most device classes of a NIC, likewise.
+const CLASSES: usize = 256;
 
 /// What a NIC is known by over time: its PCI address, else its name.
 pub(super) fn key(interface: &Interface) -> &str {
@@ -27,10 +32,10 @@ pub(super) struct Found {
 
 /// What is to be published of an inventory. VFs without an address are left out: their PF tells of them, and they come
 /// and go with pods.
-pub(super) fn found(inventory: &Inventory) -> Found {
+pub(super) fn found(inventory: &Inventory, classes: &BTreeMap<String, DeviceClass>) -> Found {
     let mut found = Found::default();
     for nic in &inventory.nics {
-        let Some(interface) = interface(inventory, nic) else { continue };
+        let Some(interface) = interface(inventory, nic, classes) else { continue };
         let key = key(&interface).to_owned();
         found.present.insert(key.clone());
         if nic.secondary.reasons.contains(&NotSecondary::Excluded) {
@@ -47,7 +52,7 @@ pub(super) fn found(inventory: &Inventory) -> Found {
     found
 }
 
-fn interface(inventory: &Inventory, nic: &Nic) -> Option<Interface> {
+fn interface(inventory: &Inventory, nic: &Nic, classes: &BTreeMap<String, DeviceClass>) -> Option<Interface> {
     let pci_address = nic.pci_address().map(|pci| pci.to_string()).unwrap_or_default();
     let interface_name = match &nic.name {
         Some(name) => name.clone(),
@@ -77,6 +82,12 @@ fn interface(inventory: &Inventory, nic: &Nic) -> Option<Interface> {
         link_local: link_local.map(|own| own.address.to_string()).unwrap_or_default(),
         speed_mbps: nic.speed.mbps.map(|speed| i64::from(speed.get())),
         class,
+        device_classes: classes
+            .iter()
+            .filter(|(_, class)| is_member(class, nic))
+            .map(|(name, _)| name.clone())
+            .take(CLASSES)
+            .collect(),
         mtu: link.map(|link| i64::from(link.mtu)),
         numa_node: nic.numa_node.map(i64::from),
         sriov: nic.sriov.as_ref().map(|sriov| SriovCapacity {

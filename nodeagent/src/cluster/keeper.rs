@@ -111,6 +111,11 @@ impl Keeper {
         self.parts.complete.subscribe()
     }
 
+    /// The networks as they are now.
+    pub(super) fn networks(&self) -> Current {
+        self.parts.networks.clone()
+    }
+
     /// How the routes are.
     pub(super) fn route_states(&self) -> Option<RouteStates> {
         self.parts.routes.as_ref().map(Routes::states)

@@ -16,7 +16,7 @@ use super::slice::{Entry, Own, Peer, Slice};
 use crate::chained::{Offer, Offers};
 use crate::planning::candidates::own_addresses;
 use crate::planning::record::Record;
-use crate::planning::{candidates_of, device_class, network, number, policy};
+use crate::planning::{candidates_of, device_class, link, network, number, policy};
 use crate::routes::{HostRoute, NetworkRoutes};
 
 /// What is planned from.
@@ -110,7 +110,8 @@ fn with_blocks(view: View<'_>, name: &str, spec: &NetworkSpec, own: &[IpAddr]) -
     // As far as one node can tell; the operator writes what all of them have into the NetConf.
     let mtu = mtus.map(|link| link.mtu).min().filter(|_| spec.link_mtu() == Ok(Mtu::Smallest));
     let (policy, allow_uplink) = (policy(spec), spec.allow_uplink == "shared");
-    Network { name: name.to_owned(), policy, interfaces, allow_uplink, mtu, refused }
+    let (link, vlan) = link(spec);
+    Network { name: name.to_owned(), policy, link, vlan, interfaces, allow_uplink, mtu, refused }
 }
 
 /// What pods may ask for by annotation. A network that cannot be written is left out; `networks` says why.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use attach::network::DeviceClass;
 use crds::cluster::HostInterface;
 use crds::{HostInterfaceSpec, RouteReport, UNMANAGED_LABEL};
 use futures_util::StreamExt;
@@ -18,6 +19,7 @@ use super::access::words;
 use super::host_interface::found;
 use super::settling::Settling;
 use super::watching::answers;
+use crate::current_networks::Current;
 use crate::inventory::published::Newest;
 use crate::routes::{RouteState, RouteStates};
 
@@ -66,6 +68,8 @@ struct Publisher {
     /// UID of the Node; absent: there is none of this name, or the server has not said yet.
     uid: Option<String>,
     settling: Settling,
+    /// Device classes, by name.
+    classes: BTreeMap<String, DeviceClass>,
     /// Before this nothing is written.
     not_before: Option<Instant>,
     failures: u32,
@@ -79,7 +83,7 @@ impl Publisher {
             Server::Object(object) => &object.spec.interfaces,
         };
         let Some(uid) = &self.uid else { return Step::Wait(None) };
-        let settled = self.settling.settle(published, &found(inventory), now);
+        let settled = self.settling.settle(published, &found(inventory, &self.classes), now);
         let wanted = HostInterfaceSpec {
             host_name: self.node.clone(),
             interfaces: settled.interfaces,
@@ -95,6 +99,13 @@ impl Publisher {
         match self.not_before.filter(|not_before| now < *not_before) {
             Some(not_before) => Step::Wait(Some(not_before)),
             None => step,
+        }
+    }
+
+    /// Takes up the device classes, when they are others.
+    fn know(&mut self, classes: &BTreeMap<String, DeviceClass>) {
+        if self.classes != *classes {
+            self.classes.clone_from(classes);
         }
     }
 
@@ -120,6 +131,7 @@ pub(super) async fn publish(
     client: Client,
     node: String,
     mut newest: Newest,
+    networks: Current,
     mut routes: Option<RouteStates>,
 ) {
     let objects: Api<HostInterface> = Api::all(client.clone());
@@ -128,10 +140,13 @@ pub(super) async fn publish(
     let mut own = std::pin::pin!(answers(objects.clone(), mine()));
     let mut nodes = std::pin::pin!(answers(nodes, mine()));
     let mut publisher = Publisher { node: node.clone(), ..Publisher::default() };
+    let mut networks_changes = networks.changes();
     let mut told = String::new();
     let mut seen = Seen::default();
     loop {
         let published = newest.borrow_and_update().clone();
+        networks_changes.mark_unchanged();
+        publisher.know(&networks.get().classes);
         let reports = routes.as_mut().map(|routes| reports(&routes.borrow_and_update())).unwrap_or_default();
         let step = match &published {
             Some(published) => publisher.next(&published.inventory, &reports, Instant::now()),
@@ -155,6 +170,7 @@ pub(super) async fn publish(
         tokio::select! {
             changed = newest.changed() => if changed.is_err() { return },
             Some(()) = changed(&mut routes) => {}
+            changed = networks_changes.changed() => if changed.is_err() { return },
             Some(event) = own.next() => match event {
                 Ok(Event::InitApply(object)) => seen.own = Some(server(&object)),
                 Ok(Event::Apply(object)) => publisher.server = server(&object),

@@ -124,6 +124,9 @@ pub(crate) fn parse(file: &Path, text: &str) -> Result<Settings, ConfigError> {
                 let known = SpeedClass::ALL.into_iter().filter(|class| *class != SpeedClass::Unknown);
                 known.into_iter().find(|class| class.as_str() == wanted).map(Some)
             })?;
+            section.one("expression", "a CEL expression over `nic`", &mut class.expression, |item| {
+                item.as_str()?.parse().ok().map(Some)
+            })?;
             section.finish()?;
             settings.device_classes.insert(member, class);
         }

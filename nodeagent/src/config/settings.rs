@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
+use attach::select::Expression;
 use hwprobe::{ProbeSettings, SpeedClass, SpeedMbps, SpeedThresholds};
 use serde::{Serialize, Serializer};
 use sriov::rdma::RdmaMode;
@@ -42,8 +43,8 @@ pub struct Settings {
     #[schema(value_type = Vec<String>)]
     pub node_addresses: Vec<IpAddr>,
     /// Classes of devices, by name. A hardware NIC is in a class when it fits everything that the class
-    /// says: `ids` (a list of PCI ids, VENDOR:DEVICE or VENDOR, hexadecimal), `minSpeed` (like 100G) and
-    /// `class` (low, standard or high).
+    /// says: `ids` (a list of PCI ids, VENDOR:DEVICE or VENDOR, hexadecimal), `minSpeed` (like 100G),
+    /// `class` (low, standard or high) and `expression` (CEL over `nic` as GET /v1/nics shows it).
     #[schema(value_type = Object)]
     pub device_classes: BTreeMap<String, DeviceClass>,
     /// What PFs should be: a list of policies in the words of SriovNetworkNodePolicy's specification (`nicSelector` with
@@ -170,6 +171,9 @@ pub struct DeviceClass {
     /// Speed class.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<SpeedClass>,
+    /// What must be true of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expression: Option<Expression>,
 }
 
 /// A PCI vendor, or a device of a vendor.

@@ -55,6 +55,7 @@ pub(super) fn classes(generation: u64, inventory: &Inventory, settings: &Setting
         ids: class.ids.iter().map(ToString::to_string).collect(),
         min_speed_mbps: class.min_speed,
         class: class.class,
+        expression: class.expression.as_ref().map(|one| one.as_str().to_owned()),
         nics: members(&|nic| is_member(class, nic)),
     });
     Classes {

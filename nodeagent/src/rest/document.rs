@@ -109,6 +109,7 @@ fn answers() -> Result<Vec<(&'static str, Value)>, serde_json::Error> {
         ids: PciId::parse("15b3:1021").into_iter().collect(),
         min_speed: "100G".parse().ok(),
         class: Some(hwprobe::SpeedClass::High),
+        expression: r#"nic.driver.name == 'mlx5_core'"#.parse().ok(),
     };
     settings.device_classes.insert("rails".to_owned(), class);
     let agent = Agent {

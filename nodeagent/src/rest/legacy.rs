@@ -7,7 +7,7 @@
 mod interfaces;
 
 use attach::record::{Key, Pod};
-use attach::select::Wish;
+use attach::select::Asked;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header::LOCATION;
@@ -89,18 +89,21 @@ fn said<T: Serialize>(value: &T) -> Answer {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct SelectBody {
+    pod: String,
+    namespace: String,
     def: String,
     #[serde(rename = "masterNets")]
     master_nets: Option<Vec<String>>,
     args: SelectArgs,
 }
 
-/// The pod's wishes; `target` was never used.
+/// The pod's wishes.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct SelectArgs {
     nics: u32,
     masters: Option<Vec<String>>,
+    target: String,
     class: String,
 }
 
@@ -109,35 +112,44 @@ async fn select(State(state): State<RestState>, body: Bytes) -> Answer {
     let Ok(body) = serde_json::from_slice::<SelectBody>(&body) else {
         return said(&json!({ "deviceIDs": null, "masters": null }));
     };
-    let masters = chosen(&state, body).unwrap_or_else(|why| {
+    let masters = chosen(&state, body).await.unwrap_or_else(|why| {
         tracing::info!(why, "no NICs for an old executable");
         Vec::new()
     });
     said(&json!({ "deviceIDs": [], "masters": masters }))
 }
 
-fn chosen(shared: &Shared, body: SelectBody) -> Result<Vec<String>, String> {
+async fn chosen(shared: &Shared, body: SelectBody) -> Result<Vec<String>, String> {
     let calls = shared.calls.as_ref().ok_or("this agent attaches nothing")?;
     let newest = shared.newest.borrow().clone().ok_or("the machine has not been read yet")?;
-    let networks = shared.networks.get();
     let named = body.args.masters.unwrap_or_default();
     let here = |name: &String| newest.inventory.nics.iter().any(|nic| nic.name.as_ref() == Some(name));
     let masters: Vec<String> = named.iter().filter(|name| here(name)).cloned().collect();
     if masters.is_empty() && !named.is_empty() {
         return Err(format!("none of {} is here", named.join(", ")));
     }
-    let policy = networks.networks.get(&body.def).map(|network| network.policy.clone()).unwrap_or_default();
-    let class = Some(body.args.class.as_str()).filter(|class| !class.is_empty());
+    let text = |text: String| Some(text).filter(|text| !text.is_empty());
+    let target = text(body.args.target).map(|text| text.parse().map_err(|error| format!("target: {error}")));
+    let network = shared.networks.get().networks.get(&body.def).cloned();
     // A network that cannot be read fits no NIC; the old daemon took it for none as well.
     let nets = body.master_nets.unwrap_or_default();
-    let wish = Wish {
+    let mut asked = Asked {
+        link: network.as_ref().map(|network| network.link.clone()).unwrap_or_default(),
+        vlan: network.as_ref().and_then(|network| network.vlan),
         masters,
         master_nets: nets.iter().filter_map(|net| net.parse().ok()).collect(),
         count: Some(body.args.nics),
-        classes: policy.classes(class),
-        ..Wish::default()
+        class: text(body.args.class),
+        target: target.transpose()?,
+        ..Asked::default()
     };
-    let selection = calls.engine().would_select(&body.def, &wish).map_err(|error| error.to_string())?;
+    let pod = Pod { namespace: body.namespace, name: body.pod, uid: String::new() };
+    let chosen = move |engine: &attach::Engine| {
+        asked.gpus = engine.gpus_of(Some(&pod), network.as_deref());
+        let wish = asked.of(network.as_deref()).map_err(|error| error.to_string());
+        Ok(wish.and_then(|wish| engine.would_select(&body.def, &wish).map_err(|error| error.to_string())))
+    };
+    let selection = calls.run("legacy-call", chosen).await.map_err(|error| error.to_string())??;
     Ok(selection.chosen.into_iter().map(|nic| nic.master).collect())
 }
 

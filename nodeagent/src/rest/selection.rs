@@ -1,7 +1,7 @@
 //! `POST /v1/select`: which NICs would a pod get, and why not the others. Nothing changes.
 
-use attach::network::{Networks, Policy, Strategy};
-use attach::select::{LinkUse, SelectError, Selection, Wish};
+use attach::network::Networks;
+use attach::select::{Asked, LinkUse, SelectError, Selection, Wish};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -51,7 +51,6 @@ fn wish(request: &SelectRequest, networks: &Networks) -> Result<Wish, Refusal> {
         let net = text.parse::<ipnet::IpNet>();
         net.map_err(|_| wrong("masterNets", text, "is no network like 10.0.0.0/24"))
     });
-    let policy = network.map(|network| &network.policy);
     let target = request
         .target
         .as_deref()
@@ -60,21 +59,25 @@ fn wish(request: &SelectRequest, networks: &Networks) -> Result<Wish, Refusal> {
         .gpus
         .iter()
         .map(|text| text.parse().map_err(|_| wrong("gpus", text, "is no PCI address like 0000:0c:00.0")));
-    let of_pod = request.class.as_deref();
-    let classes = policy.map_or_else(|| Policy::default().classes(of_pod), |policy| policy.classes(of_pod));
-    let link = request.plugin.as_ref().map(link).transpose()?.unwrap_or_default();
-    Ok(Wish {
-        vlan: request.plugin.as_ref().and_then(|plugin| plugin.vlan).filter(|_| link.shares()),
+    let (link, vlan) = match (&request.plugin, network) {
+        (Some(plugin), _) => (link(plugin)?, plugin.vlan),
+        (None, Some(network)) => (network.link.clone(), network.vlan),
+        (None, None) => (LinkUse::Delegated, None),
+    };
+    let asked = Asked {
         link,
+        vlan,
         masters: request.masters.clone(),
         master_nets: nets.collect::<Result<_, _>>()?,
         devices: devices(&request.devices),
         count: request.nics,
-        classes,
-        strategy: policy.map_or(Strategy::None, |policy| policy.strategy),
-        target: target.transpose()?.or_else(|| policy.and_then(|policy| policy.target)),
+        class: request.class.clone(),
+        target: target.transpose()?,
         gpus: gpus.collect::<Result<_, _>>()?,
-    })
+    };
+    asked
+        .of(network)
+        .map_err(|error| wrong("target", request.target.as_deref().unwrap_or_default(), &error.to_string()))
 }
 
 /// The NICs that the devices are of, each once: as a pod's own configuration is read.
@@ -90,24 +93,11 @@ fn devices(ids: &[String]) -> Vec<String> {
 
 /// What the plugin makes of a NIC.
 fn link(plugin: &SelectPlugin) -> Result<LinkUse, Refusal> {
-    let mode = plugin.mode.as_deref();
-    let one_of = |known: &[&str], usual: &str| {
-        let mode = mode.unwrap_or(usual);
-        if known.contains(&mode) {
-            return Ok(mode.to_owned());
-        }
-        Err(wrong("plugin.mode", mode, &format!("is none of {}", known.join(", "))))
-    };
-    Ok(match plugin.kind.as_str() {
-        "ipvlan" => LinkUse::Ipvlan { mode: one_of(&["l2", "l3", "l3s"], "l2")?, flag: "bridge".to_owned() },
-        "macvlan" => {
-            let mode = one_of(&["bridge", "private", "vepa", "passthru", "source"], "bridge")?;
-            LinkUse::Macvlan { passthru: mode == "passthru" }
-        }
-        "host-device" => LinkUse::Whole,
-        "sriov" => LinkUse::Vf,
-        _ => LinkUse::Delegated,
-    })
+    let mode = plugin.mode.as_deref().unwrap_or_default();
+    let found = LinkUse::of_plugin(&plugin.kind, mode, "");
+    Ok(found
+        .map_err(|error| wrong("plugin.mode", mode, &format!("is none of {}", error.known.join(", "))))?
+        .unwrap_or_default())
 }
 
 /// A choice, or why there is none, as the API shows it.

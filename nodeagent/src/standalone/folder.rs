@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
+use attach::select::Expression;
 use crds::foreign::SriovNetworkNodePolicy;
 use crds::{Object, Problem};
 use serde_json::Value;
@@ -103,7 +104,8 @@ impl Reading {
         let problems = match crds::read(&value) {
             Err(problems) => problems,
             Ok(object) => {
-                let problems = object.validate();
+                let mut problems = object.validate();
+                problems.extend(wrong_expression(&object));
                 if problems.is_empty() {
                     return self.objects.push((place, object));
                 }
@@ -217,6 +219,15 @@ pub(crate) fn report_of_folder(message: String, fix: &str) -> Report {
 fn report(place: Place, message: String, fix: &str) -> Report {
     let problem = Problem { path: String::new(), message, fix: fix.to_owned() };
     Report { place, object: None, problem, gravity: Gravity::Error }
+}
+
+/// A device class whose expression cannot be read.
+fn wrong_expression(object: &Object) -> Option<Problem> {
+    let Object::DeviceClass(class) = object else { return None };
+    let text = &class.spec.expression;
+    let error = Some(text).filter(|text| !text.is_empty())?.parse::<Expression>().err()?;
+    let fix = "write it over `nic` as GET /v1/nics shows it, like nic.speed.mbps >= 100000";
+    Some(Problem { path: "spec.expression".to_owned(), message: error.to_string(), fix: fix.to_owned() })
 }
 
 #[cfg(test)]

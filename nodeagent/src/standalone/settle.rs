@@ -136,6 +136,11 @@ impl From<&crate::config::DeviceClass> for DeviceClass {
     fn from(class: &crate::config::DeviceClass) -> Self {
         let ids =
             class.ids.iter().map(|id| DeviceId { vendor: id.vendor.clone(), device: id.device.clone() });
-        Self { ids: ids.collect(), min_speed: class.min_speed, class: class.class }
+        Self {
+            ids: ids.collect(),
+            min_speed: class.min_speed,
+            class: class.class,
+            expression: class.expression.clone(),
+        }
     }
 }

@@ -12,6 +12,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod agreeing;
 mod client;
 mod event_stream;
 mod legacy_api;

@@ -46,6 +46,8 @@ pub struct Pf {
     pub class: String,
     /// Speed, Mb/s.
     pub speed_mbps: Option<u32>,
+    /// Device classes that its agent found it in.
+    pub device_classes: Vec<String>,
     /// The agent counts it to the secondary NICs.
     pub secondary: bool,
 }
@@ -67,6 +69,7 @@ impl Host<'_> {
                 nets: nets.into_iter().cloned().collect(),
                 class: nic.class.clone(),
                 speed_mbps: speed(nic),
+                device_classes: nic.device_classes.clone(),
                 secondary: true,
                 ..Pf::default()
             };
@@ -93,6 +96,7 @@ impl Host<'_> {
                     .collect(),
                 class: by_name.map(|nic| nic.class.clone()).unwrap_or_default(),
                 speed_mbps: by_name.and_then(speed),
+                device_classes: by_name.map(|nic| nic.device_classes.clone()).unwrap_or_default(),
                 secondary: by_name.is_some(),
                 ..Pf::default()
             });
@@ -131,7 +135,7 @@ pub(super) enum Class<'a> {
     /// Every NIC of the high speed class.
     HighSpeed,
     /// One that is defined.
-    Defined(&'a DeviceClassSpec),
+    Defined(&'a str, &'a DeviceClassSpec),
 }
 
 impl<'a> Class<'a> {
@@ -141,12 +145,12 @@ impl<'a> Class<'a> {
     /// The name, when there is no such class.
     pub(super) fn of(
         spec: &NetworkSpec,
-        classes: &BTreeMap<&str, &'a DeviceClassSpec>,
+        classes: &BTreeMap<&'a str, &'a DeviceClassSpec>,
     ) -> Result<Option<Self>, String> {
         let name = spec.attach_policy.as_ref().map_or("", |policy| policy.class.as_str());
-        match classes.get(name) {
+        match classes.get_key_value(name) {
             _ if name.is_empty() => Ok(None),
-            Some(class) => Ok(Some(Self::Defined(class))),
+            Some((name, class)) => Ok(Some(Self::Defined(name, class))),
             None if name == HIGHSPEED => Ok(Some(Self::HighSpeed)),
             None => Err(name.to_owned()),
         }
@@ -155,7 +159,11 @@ impl<'a> Class<'a> {
     fn has(&self, pf: &Pf) -> bool {
         match self {
             Self::HighSpeed => pf.class == "high",
-            Self::Defined(class) => class.has((&pf.vendor, &pf.device), pf.speed_mbps, &pf.class),
+            Self::Defined(name, class) => {
+                // Expressions are over what only the agent knows.
+                let fits = class.expression.is_empty() || pf.device_classes.iter().any(|one| one == name);
+                fits && class.has((&pf.vendor, &pf.device), pf.speed_mbps, &pf.class)
+            }
         }
     }
 }
@@ -169,4 +177,19 @@ fn speed(nic: &Interface) -> Option<u32> {
 fn id(text: &str) -> String {
     let text = text.trim_start_matches("0x").to_ascii_lowercase();
     if text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) { text } else { String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_expression_is_true_of_is_what_the_agent_says() {
+        let spec = DeviceClassSpec { expression: "nic.numaNode == 0".into(), ..DeviceClassSpec::default() };
+        let class = Class::Defined("near", &spec);
+        let near = Pf { device_classes: vec!["near".to_owned()], ..Pf::default() };
+        assert!(class.has(&near) && !class.has(&Pf::default()));
+        let fast = DeviceClassSpec { min_speed: "100Gbps".into(), ..spec.clone() };
+        assert!(!Class::Defined("near", &fast).has(&near), "everything else must fit as well");
+    }
 }

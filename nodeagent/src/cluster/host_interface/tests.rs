@@ -1,5 +1,7 @@
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use attach::network::DeviceClass;
 use crds::Interface;
 use hwprobe::{Inventory, Nic, NicId, NicKind, NotSecondary, Warning, WarningCode};
 
@@ -21,7 +23,7 @@ fn machines() -> Vec<(String, Inventory)> {
 }
 
 fn interfaces(inventory: &Inventory) -> Vec<Interface> {
-    found(inventory).interfaces.into_values().collect()
+    found(inventory, &BTreeMap::new()).interfaces.into_values().collect()
 }
 
 #[test]
@@ -114,10 +116,22 @@ fn what_is_not_secondary_is_not_published_but_known_to_be_there() {
     let mut master = nic("eth2v1", 4, &["10.0.2.7/24"]);
     master.kind = NicKind::VirtualFunction;
 
-    let found = found(&machine(&[uplink, excluded, idle, master]));
+    let found = found(&machine(&[uplink, excluded, idle, master]), &BTreeMap::new());
 
     let names: Vec<&str> = found.interfaces.values().map(|one| one.interface_name.as_str()).collect();
     assert_eq!(names, ["eth2v1"]);
     assert!(found.present.contains("eth0") && found.present.contains("eth1"));
     assert_eq!(found.excluded.iter().collect::<Vec<_>>(), ["eth1"]);
+}
+
+#[test]
+fn the_classes_of_a_nic_are_told_with_it() {
+    let class = |text: &str| DeviceClass { expression: text.parse().ok(), ..DeviceClass::default() };
+    let classes = BTreeMap::from([
+        ("first".to_owned(), class("nic.name == 'eth1'")),
+        ("named".to_owned(), class("nic.name.startsWith('eth')")),
+    ]);
+    let found = found(&machine(&[nic("eth1", 1, &[]), nic("eth2", 2, &[])]), &classes);
+    let told: Vec<&[String]> = found.interfaces.values().map(|one| &one.device_classes[..]).collect();
+    assert_eq!(told, [&["first".to_owned(), "named".to_owned()][..], &["named".to_owned()][..]]);
 }

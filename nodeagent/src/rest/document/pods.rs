@@ -2,7 +2,7 @@
 
 use attach::network::{Block, Network, NetworkInterface, Policy, Strategy};
 use attach::record::Attachment;
-use attach::select::{Chosen, LeftOut, Rule, Selection};
+use attach::select::{Chosen, LeftOut, LinkUse, Rule, Selection};
 use hwprobe::Inventory;
 use openapi::{
     AddressCounts, AddressList, AttachmentFailure, AttachmentList, AttachmentRequest, BlockAddresses, Event,
@@ -123,6 +123,8 @@ fn network() -> Network {
             target: "200G".parse().ok(),
             class: Some("highspeed".to_owned()),
         },
+        link: LinkUse::default(),
+        vlan: None,
         interfaces: vec![NetworkInterface {
             master: "ens1f0np0".to_owned(),
             nic: Some(hwprobe::NicId::new("0000:3b:00.0".to_owned())),

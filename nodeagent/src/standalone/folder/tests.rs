@@ -176,3 +176,19 @@ fn the_samples_are_right() {
     ];
     assert_eq!(names(&reading), all);
 }
+
+#[test]
+fn an_expression_that_is_none_is_named_and_the_class_is_not_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let class = CLASS.replace("ids: [{vendor: 15B3, products: ['1019']}]", "expression: nic.speed.mbps >=");
+    std::fs::write(folder.path().join("a.yaml"), class).unwrap();
+
+    let reading = read(folder.path());
+
+    assert!(reading.objects.is_empty());
+    let report = reading.reports[0].to_string();
+    assert!(
+        report.contains("spec.expression: `nic.speed.mbps >=` is no CEL expression over `nic`"),
+        "{report}"
+    );
+}
