@@ -1,6 +1,8 @@
 //! Metrics: counters that live, and gauges that are made from the inventory when somebody asks.
 
 mod devices;
+#[cfg(test)]
+mod documented;
 mod pfs;
 mod pods;
 mod routes;

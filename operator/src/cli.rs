@@ -29,6 +29,10 @@ pub struct Cli {
     /// Namespace of the SR-IOV operator, where its policies and networks are.
     #[arg(long, value_name = "NAMESPACE", default_value = "openshift-sriov-network-operator")]
     pub sriov_namespace: String,
+    /// There is no SR-IOV operator, and none is looked for: virtual functions are the agents' own. Its kinds are not watched,
+    /// and no right to them is needed.
+    #[arg(long, conflicts_with_all = ["sriov_namespace", "sriov_resource_prefix"])]
+    pub without_sriov_operator: bool,
     /// There is no Multus: agents read what pods ask for themselves, and it is no fault that the cluster does not know
     /// attachment definitions.
     #[arg(long)]

@@ -137,3 +137,32 @@ impl Metrics {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use super::{Metrics, Verb};
+
+    #[test]
+    fn docs_name_every_metric_with_its_type_and_no_other() {
+        let metrics = Metrics::new();
+        metrics.request(Verb::Apply, "CIDR", true, Duration::from_millis(2));
+        metrics.watch_errors("CIDR").inc();
+        let page = include_str!("../../docs/metrics.md");
+        let section = page.split("\n## Operator\n").nth(1).unwrap();
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+        let documented: BTreeSet<String> = rows
+            .map(|row| {
+                let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+                format!("{} {}", cells[0].trim_end_matches('`'), cells[1])
+            })
+            .collect();
+
+        let text = metrics.text();
+
+        let served = text.lines().filter_map(|line| line.strip_prefix("# TYPE ").map(str::to_owned));
+        assert_eq!(served.collect::<BTreeSet<_>>(), documented);
+    }
+}

@@ -73,7 +73,8 @@ async fn serve(cli: &Cli) -> Result<(), RunError> {
     let election = Election::new(leases.clone(), candidate, metrics.clone());
     let (hold, leading) = (election.hold(), election.leading());
     let (news, coming) = mpsc::channel(NEWS);
-    watches::start(&client, &news, &metrics, &cli.sriov_namespace);
+    let sriov_namespace = (!cli.without_sriov_operator).then_some(cli.sriov_namespace.as_str());
+    watches::start(&client, &news, &metrics, sriov_namespace);
     let writer = Writer::new(client.clone(), metrics.clone(), hold, &identity);
     let sriov = SriovSettings {
         namespace: cli.sriov_namespace.clone(),

@@ -28,8 +28,14 @@ pub(crate) const SRIOV_GROUP: &str = "sriovnetwork.openshift.io";
 /// Annotation of a network that was made from one of the former group.
 pub(crate) const MIRRORED_FROM: &str = "multinic.fms.io/mirrored-from";
 
-/// Starts all watches. They end when nobody listens any more.
-pub(crate) fn start(client: &Client, news: &mpsc::Sender<News>, metrics: &Metrics, sriov_namespace: &str) {
+/// Starts all watches. They end when nobody listens any more. Without the SR-IOV operator's namespace its kinds count as
+/// unknown to the server, which is not asked: an account without rights to them would be refused, not told so.
+pub(crate) fn start(
+    client: &Client,
+    news: &mpsc::Sender<News>,
+    metrics: &Metrics,
+    sriov_namespace: Option<&str>,
+) {
     let ours = |kind, plural| resource(crds::GROUP, "v1", kind, plural);
     let core = |kind, plural| resource("", "v1", kind, plural);
     follow(client, news, metrics, ours("MultiNicNetwork", "multinicnetworks"), network, News::Network);
@@ -54,6 +60,20 @@ pub(crate) fn start(client: &Client, news: &mpsc::Sender<News>, metrics: &Metric
     follow(client, news, metrics, former("CIDR", "cidrs"), blocks, News::FormerBlocks);
     let nvidia = resource("mellanox.com", "v1alpha1", "NicClusterPolicy", "nicclusterpolicies");
     follow(client, news, metrics, nvidia, nvidia_policy, News::NvidiaPolicy);
+    let Some(sriov_namespace) = sriov_namespace else {
+        let news = news.clone();
+        tokio::spawn(async move {
+            for absent in [
+                News::Policy(Told::NoSuchKind),
+                News::FunctionNetwork(Told::NoSuchKind),
+                News::NodeState(Told::NoSuchKind),
+            ] {
+                // Nobody listens any more: the operator ends.
+                let _ = news.send(absent).await;
+            }
+        });
+        return;
+    };
     let within = |kind, plural| Place {
         resource: resource(SRIOV_GROUP, "v1", kind, plural),
         namespace: Some(sriov_namespace.to_owned()),

@@ -52,7 +52,7 @@ impl Cluster {
         let mut files = kubectl::our_definitions();
         files.push(root.join("operator/tests/foreign/network-attachment-definitions.yaml"));
         kubectl::install(|arguments, input| cluster.kubectl(arguments, input), &files);
-        let rights = ["namespace.yaml", "agent-rbac.yaml", "operator-rbac.yaml"];
+        let rights = ["namespace.yaml", "agent-rbac.yaml", "operator-rbac.yaml", "operator-sriov-rbac.yaml"];
         for file in rights.map(|file| root.join("deploy/base").join(file)) {
             cluster.must(&["apply", "-f", &file.to_string_lossy()]);
         }

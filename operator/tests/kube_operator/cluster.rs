@@ -79,7 +79,7 @@ impl Cluster {
         files.push(foreign("network-attachment-definitions"));
         kubectl::install(|arguments, input| self.run(arguments, input), &files);
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-        for file in ["namespace.yaml", "operator-rbac.yaml"] {
+        for file in ["namespace.yaml", "operator-rbac.yaml", "operator-sriov-rbac.yaml"] {
             self.must(&["apply", "-f", &format!("{root}/deploy/base/{file}")], "");
         }
     }
@@ -176,7 +176,12 @@ impl Cluster {
 
     /// An operator with exactly the rights of `deploy/`.
     pub(crate) fn operator(&self, identity: &str) -> Operator {
-        Operator::start(&self.kubeconfig(), identity)
+        self.operator_with(identity, &[])
+    }
+
+    /// The same, with further arguments.
+    pub(crate) fn operator_with(&self, identity: &str, arguments: &[&str]) -> Operator {
+        Operator::start(&self.kubeconfig(), identity, arguments)
     }
 
     /// A kubeconfig of the operator's account.
@@ -270,7 +275,7 @@ pub(crate) struct Operator {
 }
 
 impl Operator {
-    fn start(kubeconfig: &PathBuf, identity: &str) -> Self {
+    fn start(kubeconfig: &PathBuf, identity: &str, arguments: &[&str]) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_multi-nic-operator"))
             .arg("--kubeconfig")
             .arg(kubeconfig)
@@ -283,6 +288,7 @@ impl Operator {
                 "127.0.0.1:0",
             ])
             .arg("--log-text")
+            .args(arguments)
             .spawn()
             .expect("the operator");
         Self { child }
@@ -331,6 +337,6 @@ pub(crate) fn sample(name: &str, namespaces: &[&str]) -> Value {
 }
 
 /// The definition of a kind of others.
-fn foreign(kind: &str) -> PathBuf {
+pub(crate) fn foreign(kind: &str) -> PathBuf {
     format!("{}/tests/foreign/{kind}.yaml", env!("CARGO_MANIFEST_DIR")).into()
 }

@@ -133,3 +133,56 @@ fn without_the_sriov_operator_agents_are_told_and_told_again_when_the_network_is
     cluster.must(&["delete", "mnn", "net-c"], "");
     cluster.until("it is gone", || plans().filter(|plans| plans.as_array().is_none_or(Vec::is_empty)));
 }
+
+/// Takes the rights to the SR-IOV operator's kinds away, as components of `deploy/` do; the next cluster has them again.
+fn without_rights(cluster: &Cluster) {
+    for kind in ["clusterrolebinding", "clusterrole"] {
+        cluster.must(&["delete", kind, "multi-nic-operator-sriov"], "");
+    }
+}
+
+#[test]
+#[ignore = "needs an API server"]
+fn told_that_there_is_no_sriov_operator_it_needs_no_right_to_its_kinds() {
+    let cluster = Cluster::new();
+    cluster.sriov_operator(true);
+    without_rights(&cluster);
+    host(&cluster, "h1", 1);
+    let _operator = cluster.operator_with("a", &["--without-sriov-operator"]);
+
+    cluster.apply(&network());
+
+    let plans = || cluster.get("hostinterface", "h1", "").map(|host| host["status"]["sriovPlan"].clone());
+    cluster.until("the plan", || plans().filter(|plans| plans.is_array()));
+    let of_others = |one: &Request| one.resource.starts_with("sriov");
+    let asked: Vec<_> = cluster.asked().into_iter().filter(of_others).collect();
+    assert_eq!(asked, [], "it has asked for kinds that it has no right to");
+    let refused: Vec<_> = cluster.asked().into_iter().filter(|one| one.code == 403).collect();
+    assert_eq!(refused, []);
+}
+
+#[test]
+#[ignore = "needs an API server"]
+fn rights_in_the_sriov_operators_namespace_alone_are_enough() {
+    const OTHER: &str = "sriov-network-operator";
+    let cluster = Cluster::new();
+    cluster.sriov_operator(true);
+    without_rights(&cluster);
+    cluster.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OTHER}}));
+    let rights = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/components/sriov-operator/rbac.yaml");
+    cluster.must(&["apply", "-f", rights], "");
+    host(&cluster, "h1", 1);
+    cluster.must(&["label", "node", "h1", "feature.node.kubernetes.io/network-sriov.capable=true"], "");
+    let _operator = cluster.operator_with("a", &["--sriov-namespace", OTHER]);
+
+    cluster.apply(&network());
+
+    cluster.until("the policy", || cluster.get("sriovnetworknodepolicy", "net-c", OTHER));
+    cluster.until_reason("net-c", "SriovReady", "AsWanted");
+    cluster.must(&["delete", "mnn", "net-c"], "");
+    cluster.until("it is gone", || {
+        cluster.get("sriovnetworknodepolicy", "net-c", OTHER).is_none().then_some(())
+    });
+    let refused: Vec<_> = cluster.asked().into_iter().filter(|one| one.code == 403).collect();
+    assert_eq!(refused, []);
+}

@@ -19,6 +19,7 @@ mod functions;
 mod leading;
 mod networks;
 mod quiet;
+mod samples;
 mod speed;
 mod trouble;
 mod walkthrough;

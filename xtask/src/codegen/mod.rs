@@ -1,5 +1,6 @@
 //! `cargo xtask codegen`: the files that are written by a program, and whether they are up to date.
 
+mod chart;
 mod definitions;
 mod kubelet_api;
 mod openapi;
@@ -34,16 +35,17 @@ struct Generated {
 type Generator = fn(&Workspace) -> Result<Vec<Generated>>;
 
 /// Each makes its files from what the workspace holds; one that cannot never hides the others.
-const GENERATORS: [Generator; 5] = [
+const GENERATORS: [Generator; 6] = [
     pci_names::generate,
     kubelet_api::generate,
     openapi::generate,
     definitions::generate,
+    chart::generate,
     public_api::generate,
 ];
 
 /// Their names, in that order.
-const NAMES: [&str; 5] = ["pci-names", "kubelet-api", "openapi", "definitions", "public-api"];
+const NAMES: [&str; 6] = ["pci-names", "kubelet-api", "openapi", "definitions", "helm", "public-api"];
 
 /// The generators of these names; of none, all.
 fn chosen(only: &[String]) -> impl Iterator<Item = &'static Generator> {

@@ -168,11 +168,25 @@ fn the_samples_are_right() {
 
     assert_eq!(reading.reports, []);
     let all = [
+        "aws-ipvlan.yaml, document 1: MultiNicNetwork cloud",
+        "cost.yaml, document 1: MultiNicNetwork frugal",
+        "device-class.yaml, document 1: DeviceClass quick",
+        "device-class.yaml, document 2: DeviceClass connectx",
+        "device-class.yaml, document 3: DeviceClass first-socket",
         "highspeed.yaml, document 1: DeviceClass highspeed",
         "highspeed.yaml, document 2: MultiNicNetwork fast",
+        "host-device.yaml, document 1: MultiNicNetwork whole",
+        "ipv6.yaml, document 1: MultiNicNetwork six",
         "ipvlan-l2.yaml, document 1: MultiNicNetwork rails",
+        "ipvlan-l3.yaml, document 1: MultiNicNetwork routed",
+        "ipvlan-l3s.yaml, document 1: MultiNicNetwork filtered",
         "macvlan.yaml, document 1: MultiNicNetwork storage",
+        "multi-config.yaml, document 1: MultiNicNetwork by-nic",
+        "other-ipam.yaml, document 1: MultiNicNetwork whereabouts",
+        "other-plugin.yaml, document 1: MultiNicNetwork infiniband",
+        "performance.yaml, document 1: MultiNicNetwork roomy",
         "sriov.yaml, document 1: MultiNicNetwork vfs",
+        "topology.yaml, document 1: MultiNicNetwork rails-by-gpu",
     ];
     assert_eq!(names(&reading), all);
 }
