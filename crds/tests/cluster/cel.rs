@@ -76,6 +76,34 @@ fn what_is_right_is_taken() {
     }
 }
 
+/// The lab's server takes each as it stands (`kube_operator/samples`), but knows no rules.
+#[test]
+fn samples_break_no_rule() {
+    let definitions: Vec<Value> =
+        crds::definitions().iter().map(|one| serde_json::to_value(&one.object).unwrap()).collect();
+    let mut read = 0;
+    for folder in ["samples", "samples/cluster"] {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(folder);
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        for file in files.filter(|file| file.is_file()) {
+            for text in std::fs::read_to_string(&file).unwrap().split("\n---\n") {
+                let object: Value = serde_saphyr::from_str(text).unwrap();
+                let group = object["apiVersion"].as_str().unwrap().trim_end_matches("/v1");
+                let of = |one: &&Value| {
+                    one["spec"]["group"] == group && one["spec"]["names"]["kind"] == object["kind"]
+                };
+                let schema = &definitions.iter().find(of).unwrap()["spec"]["versions"][0]["schema"];
+
+                let verdict = Validator::new().validate(&schema["openAPIV3Schema"], &object, None);
+
+                assert!(verdict.is_ok(), "{}: {verdict:?}", file.display());
+                read += 1;
+            }
+        }
+    }
+    assert!(read > 20, "only {read} samples");
+}
+
 #[test]
 fn what_is_wrong_is_refused_with_one_sentence() {
     let ours = |blocks: &str| json!(format!(r#"{{"type":"multi-nic-ipam"{blocks}}}"#));
