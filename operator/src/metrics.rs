@@ -149,6 +149,7 @@ mod tests {
     fn docs_name_every_metric_with_its_type_and_no_other() {
         let metrics = Metrics::new();
         metrics.request(Verb::Apply, "CIDR", true, Duration::from_millis(2));
+        metrics.request(Verb::Apply, "CIDR", false, Duration::from_millis(2));
         metrics.watch_errors("CIDR").inc();
         let page = include_str!("../../docs/metrics.md");
         let section = page.split("\n## Operator\n").nth(1).unwrap();
@@ -164,5 +165,7 @@ mod tests {
 
         let served = text.lines().filter_map(|line| line.strip_prefix("# TYPE ").map(str::to_owned));
         assert_eq!(served.collect::<BTreeSet<_>>(), documented);
+        // What an alert asks for (deploy/monitoring).
+        assert!(text.contains(r#"outcome="Refused""#), "{text}");
     }
 }

@@ -1,6 +1,6 @@
 //! docs/metrics.md names what the agent serves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,10 +42,12 @@ fn all() -> String {
     metrics.answered("/v1/nics", "GET", 200);
     metrics.attached(&[("wired".to_owned(), 5)]);
     metrics.attach_failed(code::NO_ADDRESS);
+    metrics.attach_failed(code::TRY_AGAIN);
     metrics.called(Command::Add, Duration::from_millis(3));
     metrics.device_pool("x/vfs", &[]);
     metrics.device_list_sent("x/vfs");
     metrics.registered("x/vfs", Registered::Watched);
+    metrics.registered("x/vfs", Registered::Failed);
     metrics.devices_allocated("x/vfs", Given::Given);
     let mut view = shown(1, &inventory);
     let wish = Wish { desired: ::sriov::DesiredPf::default(), posted: true, policies: Vec::new() };
@@ -57,12 +59,16 @@ fn all() -> String {
     let counts = AddressCounts { total: 8, reserved: 2, used: 1, quarantined: 0, free: 5 };
     let blocks = vec![BlockAddresses { block: "192.168.0.0/29".into(), master: "m0".into(), counts }];
     let networks = vec![NetworkAddresses { network: "red".into(), totals: counts, blocks }];
-    let attachment = serde_json::from_value(json!({
-        "key": {"network": "red", "containerId": "c1", "ifname": "net1"}, "phase": "attached", "boot": "b",
-        "netns": "/run/netns/x", "sweepable": true, "digest": 0, "config": "{}", "since": 5, "group": 1, "links": [],
-        "delegates": [],
-    }));
-    let held = Held { addresses: AddressList { networks }, attachments: vec![Arc::new(attachment.unwrap())] };
+    let attachment = |phase| {
+        let one = serde_json::from_value(json!({
+            "key": {"network": "red", "containerId": "c1", "ifname": "net1"}, "phase": phase, "boot": "b",
+            "netns": "/run/netns/x", "sweepable": true, "digest": 0, "config": "{}", "since": 5, "group": 1,
+            "links": [], "delegates": [],
+        }));
+        Arc::new(one.unwrap())
+    };
+    let attachments = vec![attachment("attached"), attachment("lost")];
+    let held = Held { addresses: AddressList { networks }, attachments };
     let published = Published::new("abc", 7, inventory, Vec::new(), &Default::default());
     metrics.text(Some(&published), &held).unwrap()
 }
@@ -70,4 +76,40 @@ fn all() -> String {
 #[test]
 fn the_page_names_every_metric_with_its_type_and_no_other() {
     assert_eq!(served(&all()), documented("Agents"));
+}
+
+/// Matchers like `state="free"` of a text, but for what a person chooses.
+fn matchers(text: &str) -> BTreeSet<String> {
+    let text = text.replace("\\\"", "\"");
+    let mut found = BTreeSet::new();
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find("=\"").into_iter().chain(rest.find("=~\"")).min() {
+        let before = rest[..at].trim_end_matches('!');
+        let from =
+            before.rfind(|one: char| !(one.is_ascii_alphanumeric() || one == '_')).map_or(0, |at| at + 1);
+        let label = &before[from..];
+        let (_, value) = rest[at..].split_once('"').unwrap();
+        let (values, after) = value.split_once('"').unwrap();
+        if !values.contains('$') && !label.is_empty() {
+            found.extend(values.split('|').map(|value| format!("{label}=\"{value}\"")));
+        }
+        rest = after;
+    }
+    found
+}
+
+#[test]
+fn alerts_and_dashboard_ask_for_values_that_labels_have() {
+    let served = all();
+    let rules = include_str!("../../../deploy/monitoring/prometheus-rules.yaml");
+    let dashboard = include_str!("../../../deploy/monitoring/dashboard.json");
+    let mut asked = matchers(rules);
+    asked.extend(matchers(dashboard));
+    // The operator's.
+    asked.remove("outcome=\"Refused\"");
+
+    let nowhere: Vec<&String> = asked.iter().filter(|one| !served.contains(one.as_str())).collect();
+
+    assert_eq!(nowhere, [""; 0]);
+    assert!(asked.len() >= 10, "{asked:?}");
 }

@@ -198,3 +198,19 @@ fn helm_finds_nothing_wrong() {
 
     assert!(said.contains("0 chart(s) failed"), "{said}");
 }
+
+#[test]
+fn versions_are_the_workspaces() {
+    let version = env!("CARGO_PKG_VERSION");
+    let read = |name: &str| -> Value {
+        let text = std::fs::read_to_string(root().join("deploy/helm/multi-nic").join(name)).unwrap();
+        serde_saphyr::from_str(&text).unwrap()
+    };
+    let (chart, values) = (read("Chart.yaml"), read("values.yaml"));
+
+    assert_eq!((&chart["version"], &chart["appVersion"]), (&json!(version), &json!(version)));
+    for image in ["agent", "operator"] {
+        let image = values["image"][image].as_str().unwrap();
+        assert!(image.ends_with(&format!(":{version}")), "{image}");
+    }
+}

@@ -113,3 +113,14 @@ fn there_is_one_for_each_type_and_each_strategy() {
     }
     assert!(has("apiVersion: net.cogadvisor.io/v1"));
 }
+
+#[test]
+fn the_predecessors_own_network_is_as_the_quick_start_has_it() {
+    let page = include_str!("../../../docs/quickstart.md");
+    let block =
+        page.split("```yaml\n# network.yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+
+    let sample = include_str!("../../../deploy/samples/cluster/network.yaml");
+
+    assert_eq!(sample.split_once('\n').unwrap().1, block);
+}
