@@ -85,7 +85,7 @@ fn samples_break_no_rule() {
     for folder in ["samples", "samples/cluster"] {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(folder);
         let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        for file in files.filter(|file| file.is_file()) {
+        for file in files.filter(|file| file.extension().is_some_and(|one| one == "yaml")) {
             for text in std::fs::read_to_string(&file).unwrap().split("\n---\n") {
                 let object: Value = serde_saphyr::from_str(text).unwrap();
                 let group = object["apiVersion"].as_str().unwrap().trim_end_matches("/v1");

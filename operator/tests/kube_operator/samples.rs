@@ -90,6 +90,17 @@ fn each_sample_is_taken_and_nothing_is_wrong_with_it() {
     assert_eq!(seen, 18, "networks");
 }
 
+#[test]
+fn the_list_of_samples_names_each() {
+    let list = include_str!("../../../deploy/samples/README.md");
+    for (folder, before) in [("samples", ""), ("samples/cluster", "cluster/")] {
+        for file in files(folder) {
+            let name = format!("`{before}{}`", file.file_name().unwrap().to_string_lossy());
+            assert!(list.contains(&name), "{name}");
+        }
+    }
+}
+
 /// What the issue asks of the samples: each type of plugin and each strategy.
 #[test]
 fn there_is_one_for_each_type_and_each_strategy() {
