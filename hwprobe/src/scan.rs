@@ -14,6 +14,7 @@ use netlink::route::Link;
 use crate::derive;
 use crate::model::{Failure, Inventory, Nic};
 use crate::read::pci::{PciFunctions, keep};
+use crate::read::virtual_topology::{self, VirtualTopology};
 use crate::read::{self, devices::Device};
 use crate::settings::ProbeSettings;
 use crate::source::{Files, INVENTED_INDEX, Kernel, shared};
@@ -33,7 +34,7 @@ pub(crate) fn inventory(files: &dyn Files, kernel: &dyn Kernel, settings: &Probe
     links.sort_by_cached_key(|link| link.index);
     let mut functions = read::pci::functions(files);
     failures.append(&mut functions.failures);
-    let gpus = std::mem::take(&mut functions.gpus);
+    let mut gpus = std::mem::take(&mut functions.gpus);
     let devices = place_links(files, &links, &mut functions);
 
     let lldp = files.list(LLDP).unwrap_or_default();
@@ -47,8 +48,12 @@ pub(crate) fn inventory(files: &dyn Files, kernel: &dyn Kernel, settings: &Probe
     scan.holders();
 
     let Scan { mut nics, mut failures, .. } = scan;
+    let told = virtual_topology(files, &mut failures);
+    for gpu in &mut gpus {
+        gpu.numa_node = gpu.numa_node.or_else(|| told.0.get(&gpu.pci)?.numa_node);
+    }
     for nic in &mut nics {
-        derive::topology::apply(nic, &gpus);
+        derive::topology::apply(nic, &gpus, &told);
     }
     usage::speeds(&mut nics, settings);
     let mut node = node;
@@ -63,6 +68,18 @@ pub(crate) fn inventory(files: &dyn Files, kernel: &dyn Kernel, settings: &Probe
     let mut inventory = Inventory { node, nics, gpus, warnings: Vec::new(), failures };
     inventory.warnings = derive::warnings::warnings(&inventory);
     inventory
+}
+
+/// The topology file of a virtual machine; empty where there is none.
+fn virtual_topology(files: &dyn Files, failures: &mut Vec<Failure>) -> VirtualTopology {
+    let Some(text) = keep(files.text(virtual_topology::FILE), failures) else {
+        return VirtualTopology::default();
+    };
+    VirtualTopology::parse(&text).unwrap_or_else(|why| {
+        let source = format!("/{}", virtual_topology::FILE);
+        failures.push(Failure { source, error: format!("it is no topology: {why}") });
+        VirtualTopology::default()
+    })
 }
 
 /// Finds the device behind each link. A function that carries a netdev is a network function whatever its

@@ -26,6 +26,8 @@ const STACK: usize = 64 << 20;
 pub struct Expression {
     text: String,
     program: Result<Arc<Program>, String>,
+    /// Members of `nic` that it can ask for; empty: any.
+    members: Vec<String>,
 }
 
 /// An expression that is none.
@@ -51,10 +53,29 @@ impl Expression {
     /// this NIC does not have, or no truth value. `has(nic.numaNode)` asks beforehand.
     pub fn of_each(&self, nics: &[&Nic]) -> Vec<Result<bool, String>> {
         let tried = match &self.program {
-            Ok(program) => deep(|| nics.iter().map(|nic| try_on(program, nic)).collect()),
+            Ok(program) => deep(|| {
+                // Its functions are entered once for all.
+                let root = Context::default();
+                nics.iter().map(|nic| self.try_on(program, &root, nic)).collect()
+            }),
             Err(why) => Err(why.clone()),
         };
         tried.unwrap_or_else(|error| nics.iter().map(|_| Err(error.clone())).collect())
+    }
+
+    fn try_on(&self, program: &Program, root: &Context<'_>, nic: &Nic) -> Result<bool, String> {
+        let mut context = root.new_inner_scope();
+        let mut facts = serde_json::to_value(nic).map_err(|error| error.to_string())?;
+        if let Some(facts) = facts.as_object_mut().filter(|_| !self.members.is_empty()) {
+            // A NIC has very much to tell, and most of it nobody asks for.
+            facts.retain(|name, _| self.members.contains(name));
+        }
+        context.add_variable_from_value("nic", value(facts));
+        match program.execute(&context) {
+            Ok(Value::Bool(fits)) => Ok(fits),
+            Ok(other) => Err(format!("the expression comes to a {}, not to true or false", other.type_of())),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// An expression that may be none: then it cannot be told of any NIC, with the reason. For what the cluster has taken
@@ -63,23 +84,13 @@ impl Expression {
         text.parse().unwrap_or_else(|error: ExpressionError| Self {
             text: text.to_owned(),
             program: Err(error.to_string()),
+            members: Vec::new(),
         })
     }
 
     /// The expression as it was written.
     pub fn as_str(&self) -> &str {
         &self.text
-    }
-}
-
-fn try_on(program: &Program, nic: &Nic) -> Result<bool, String> {
-    let mut context = Context::default();
-    let facts = serde_json::to_value(nic).map_err(|error| error.to_string())?;
-    context.add_variable_from_value("nic", value(facts));
-    match program.execute(&context) {
-        Ok(Value::Bool(fits)) => Ok(fits),
-        Ok(other) => Err(format!("the expression comes to a {}, not to true or false", other.type_of())),
-        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -123,8 +134,26 @@ impl FromStr for Expression {
             return Err(wrong(format!("there is no variable `{name}`, only `nic`")));
         }
         drop(references);
-        Ok(Self { text: text.to_owned(), program: Ok(Arc::new(program)) })
+        Ok(Self { text: text.to_owned(), program: Ok(Arc::new(program)), members: members(&bare) })
     }
+}
+
+/// The members of `nic` that an expression without blanks names; none when it asks for the NIC as a whole.
+fn members(bare: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (at, _) in bare.match_indices("nic") {
+        let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        let (before, after) = (bare.get(..at).unwrap_or_default(), bare.get(at + 3..).unwrap_or_default());
+        if before.as_bytes().last().is_some_and(|byte| word(byte) || *byte == b'.')
+            || after.as_bytes().first().is_some_and(word)
+        {
+            continue;
+        }
+        let Some(after) = after.strip_prefix('.') else { return Vec::new() };
+        let length = after.bytes().take_while(|byte| word(byte)).count();
+        found.push(after.get(..length).unwrap_or_default().to_owned());
+    }
+    found
 }
 
 /// The macros of CEL that go through a list.
@@ -194,6 +223,22 @@ mod tests {
         }
         assert!(expression("nic.nonsense == 1").fits(&nic).unwrap_err().contains("nonsense"));
         assert!(expression("nic.numaNode").fits(&nic).unwrap_err().contains("not to true or false"));
+    }
+
+    #[test]
+    fn only_what_an_expression_names_is_shown_to_it() {
+        for (text, named) in [
+            ("nic.speed.mbps > 1 && has(nic.gpus)", &["speed", "gpus"][..]),
+            ("unicorn.nic == nic.driver.nic", &["driver"]),
+            ("nic . name == 'x'", &["name"]),
+            ("size(nic) > 3 && nic.name == ''", &[]),
+            ("nic['name'] == 'x'", &[]),
+        ] {
+            assert_eq!(members(&text.replace(' ', "")), named, "{text}");
+        }
+        let mut nic = Nic::new(NicId::new("0000:3b:00.0"), NicKind::Physical);
+        nic.name = Some("eth1".to_owned());
+        assert_eq!(expression("nic['name'] == 'eth1' && size(nic) > 3").fits(&nic), Ok(true));
     }
 
     #[test]

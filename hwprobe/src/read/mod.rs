@@ -10,4 +10,5 @@ pub(crate) mod rdma;
 pub(crate) mod sriov;
 pub(crate) mod storage;
 
+pub(crate) mod virtual_topology;
 pub(crate) mod vpd;

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use hwprobe::{
-    Held, HeldBy, Inventory, Nic, NicKind, ProtectionReason, SpeedMbps, SpeedSource, SriovZeroReason,
-    UplinkBasis, WarningCode,
+    Held, HeldBy, Inventory, Nic, NicKind, ProtectionReason, Relation, SpeedMbps, SpeedSource,
+    SriovZeroReason, UplinkBasis, WarningCode,
 };
 
 use crate::collection::machines;
@@ -75,6 +75,20 @@ const FACTS: &[Fact] = &[
                     && nic.speed.port.is_some_and(|port| port.mbps.get() == 400_000)
                     && nic.pci.as_ref().and_then(|pci| pci.link).is_some_and(|link| link.width == 8)
             })
+    }),
+    ("gpu-dual-socket", "GPUs and NICs that share no root with one another, only the socket", |found| {
+        any(found, |nic| nic.gpus.len() > 1 && nic.secondary.is_secondary)
+            && found
+                .nics
+                .iter()
+                .flat_map(|nic| &nic.gpus)
+                .all(|gpu| matches!(gpu.relation, Relation::SameNuma | Relation::OtherNuma))
+    }),
+    ("gpu-vm", "a flat tree in which only the cloud's file knows what is near", |found| {
+        let near = |name: &str| by_name(found, name)?.gpus.first().cloned();
+        near("rail0")
+            .is_some_and(|gpu| gpu.relation == Relation::SameSwitch && gpu.gpu.to_string() == "0004:00:00.0")
+            && by_name(found, "rail0").is_some_and(|nic| nic.numa_node == Some(1) && nic.pci_path.is_empty())
     }),
     ("lab-plain", "an 82576 that could give all its VFs, far from the one that carries the node", |found| {
         let free = |nic: &Nic| nic.sriov.as_ref().is_some_and(|sriov| sriov.capacity.creatable == 7);

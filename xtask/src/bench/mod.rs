@@ -7,7 +7,7 @@ mod api;
 mod attach;
 mod measure;
 mod probe;
-mod routes;
+mod released;
 mod sriov;
 mod synthetic;
 
@@ -69,6 +69,15 @@ enum What {
         #[arg(long, default_value_t = 5)]
         runs: usize,
     },
+    /// Which NICs a pod gets: each strategy for 8 GPUs and 16 NICs that 200 attachments share, beside taking all.
+    Select {
+        /// Choices of each kind.
+        #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        choices: u32,
+        /// Runs.
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
+    },
     /// The agent: requests a second, memory, idleness, and how soon a change is told.
     Api {
         /// Seconds that each load lasts.
@@ -100,7 +109,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         What::Routes { routes, runs } => {
             let workspace = Workspace::load()?;
             program::must(workspace.lab("packages").arg("test"))?;
-            routes::run(&workspace, *routes, *runs)?;
+            released::run(&workspace, &released::routes(*routes), *runs)?;
+        }
+        What::Select { choices, runs } => {
+            released::run(&Workspace::load()?, &released::select(*choices), *runs)?;
         }
         What::Api { seconds, changes } => {
             let workspace = Workspace::load()?;

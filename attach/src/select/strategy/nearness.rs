@@ -17,108 +17,198 @@ fn worth(nic: &Nic, gpu: PciAddress) -> i64 {
     }
 }
 
+/// Most sets of NICs that are tried one by one.
+const MOST_SETS: usize = 20_000;
+
 /// So many of the NICs, the one for the first GPU first. Each GPU has one NIC and the NICs have as many GPUs each as the
 /// others; NICs beyond the GPUs' number follow by what they are worth to all. Equal ones come in their usual order.
 pub(super) fn nearest<'a>(nics: &[&'a Nic], gpus: &[PciAddress], count: usize) -> Vec<&'a Nic> {
     let gpus = gpus.get(..gpus.len().min(MOST)).unwrap_or(gpus);
+    let of = |nic: &&Nic| gpus.iter().map(|gpu| worth(nic, *gpu)).collect();
+    let worths = Worths { of_nics: nics.iter().map(of).collect(), gpus: gpus.len() };
+    let count = count.min(nics.len());
     let share = gpus.len().div_ceil(count.max(1));
-    let mut set = greedy(nics, gpus, count, share);
-    improve(&mut set, nics, gpus, share);
-    let assigned = assign(
-        &set.iter().map(|at| nics.get(*at)).collect::<Option<Vec<_>>>().unwrap_or_default(),
-        gpus,
-        share,
-    );
-    // By the first GPU that each serves; those that serve none last.
-    let mut ordered: Vec<(usize, usize)> = set
-        .iter()
-        .enumerate()
-        .map(|(place, at)| {
-            let first = assigned.iter().position(|nic| *nic == Some(place)).unwrap_or(usize::MAX);
-            (first, *at)
-        })
-        .collect();
-    ordered.sort_unstable();
-    ordered.iter().filter_map(|(_, at)| nics.get(*at).copied()).collect()
+    let chosen = if share <= 1 { worths.one_each(count) } else { worths.shared(count, share) };
+    chosen.iter().filter_map(|at| nics.get(*at).copied()).collect()
 }
 
-/// The set of NICs to begin with: one after the other, each time the one that adds most.
-fn greedy(nics: &[&Nic], gpus: &[PciAddress], count: usize, share: usize) -> Vec<usize> {
-    let mut set: Vec<usize> = Vec::new();
-    while set.len() < count.min(nics.len()) {
-        let free = (0..nics.len()).filter(|at| !set.contains(at));
-        let value = |at: usize| {
-            let mut with = set.clone();
-            with.push(at);
-            value(&with, nics, gpus, share)
-        };
-        // The first of equals: `max_by_key` would take the last.
-        let best = free.map(|at| (value(at), std::cmp::Reverse(at))).max();
-        let Some((_, std::cmp::Reverse(at))) = best else { break };
-        set.push(at);
+/// What each NIC is worth to each GPU.
+#[derive(Debug)]
+struct Worths {
+    of_nics: Vec<Vec<i64>>,
+    gpus: usize,
+}
+
+impl Worths {
+    fn of(&self, nic: usize, gpu: usize) -> i64 {
+        self.of_nics.get(nic).and_then(|gpus| gpus.get(gpu)).copied().unwrap_or_default()
     }
-    set
-}
 
-/// Exchanges single NICs as long as that is worth it.
-fn improve(set: &mut [usize], nics: &[&Nic], gpus: &[PciAddress], share: usize) {
-    let mut best = value(set, nics, gpus, share);
-    // Each exchange is worth more than the last; the bound is for peace of mind.
-    for _ in 0..MOST {
-        let mut better = None;
-        for place in 0..set.len() {
-            for at in (0..nics.len()).filter(|at| !set.contains(at)) {
-                let mut other = set.to_vec();
-                if let Some(slot) = other.get_mut(place) {
-                    *slot = at;
-                }
-                let value = value(&other, nics, gpus, share);
-                if value > best {
-                    best = value;
-                    better = Some((place, at));
+    fn to_all(&self, nic: usize) -> i64 {
+        self.of_nics.get(nic).map_or(0, |gpus| gpus.iter().sum())
+    }
+
+    /// As many NICs as GPUs or more: one assignment over all of them at once. NICs beyond the GPUs' number are given to
+    /// places that nobody needs near. What is worth the same is decided by what a NIC is worth to all GPUs, then by the
+    /// usual order, the first GPU first.
+    fn one_each(&self, count: usize) -> Vec<usize> {
+        let all: Vec<i64> = (0..self.of_nics.len()).map(|nic| self.to_all(nic)).collect();
+        let value = |row: usize, at: usize| -> i128 {
+            let order = i128::try_from(at * (count - row)).unwrap_or_default();
+            (i128::from(self.of(at, row)) << 80) + (i128::from(get(&all, at)) << 48) - order
+        };
+        hungarian(count, all.len(), |row, at| -value(row, at)).into_iter().flatten().collect()
+    }
+
+    /// Fewer NICs than GPUs: which of them, so that no NIC has more than `share` GPUs. Sets of NICs of the same kinds are one;
+    /// where there are too many all the same, the set that no exchange of one NIC betters.
+    fn shared(&self, count: usize, share: usize) -> Vec<usize> {
+        let kinds = self.kinds();
+        let mut best = self.greedy(&kinds, count, share);
+        self.improve(&mut best, &kinds, share);
+        let mut value = self.value(&best, share);
+        let (mut set, mut left) = (Vec::new(), MOST_SETS);
+        self.try_all(&kinds, count, &mut set, &mut left, &mut |set| {
+            // Nobody has a nearer NIC than the nearest of the set.
+            let nearest = |gpu: usize| set.iter().map(|nic| self.of(*nic, gpu)).max().unwrap_or_default();
+            let bound: i64 = (0..self.gpus).map(nearest).sum();
+            let all: i64 = set.iter().map(|nic| self.to_all(*nic)).sum();
+            if (bound, all) > value {
+                let new = self.value(set, share);
+                if new > value {
+                    (value, best) = (new, set.to_vec());
                 }
             }
+        });
+        let assigned = self.assign(&best, share);
+        // By the first GPU that each serves; those that serve none last.
+        let place = |nic: &usize| assigned.iter().position(|one| *one == Some(*nic)).unwrap_or(usize::MAX);
+        best.sort_unstable_by_key(|nic| (place(nic), *nic));
+        best
+    }
+
+    /// Of NICs that are worth the same to each GPU the first one stands for all: by position, that of the first.
+    fn kinds(&self) -> Vec<usize> {
+        let first = |one: &Vec<i64>| self.of_nics.iter().position(|other| other == one).unwrap_or_default();
+        self.of_nics.iter().map(first).collect()
+    }
+
+    /// Goes through the sets of `count` NICs, those with the first ones of each kind, as long as there are some `left`.
+    fn try_all(
+        &self,
+        kinds: &[usize],
+        count: usize,
+        set: &mut Vec<usize>,
+        left: &mut usize,
+        look: &mut dyn FnMut(&[usize]),
+    ) {
+        if *left == 0 {
+            return;
         }
-        let Some((place, at)) = better else { return };
-        if let Some(slot) = set.get_mut(place) {
-            *slot = at;
+        if set.len() == count {
+            *left -= 1;
+            return look(set);
         }
+        let from = set.last().map_or(0, |last| last + 1);
+        // Enough must be left for the rest of the set.
+        for at in from..=kinds.len() - (count - set.len()) {
+            // Without the one before it of its kind it is not the first.
+            let before = (0..at).rfind(|before| get(kinds, *before) == get(kinds, at));
+            if before.is_none_or(|before| set.contains(&before)) {
+                set.push(at);
+                self.try_all(kinds, count, set, left, look);
+                set.pop();
+            }
+        }
+    }
+
+    /// A set of NICs to begin with: one after the other, each time the one that adds most.
+    fn greedy(&self, kinds: &[usize], count: usize, share: usize) -> Vec<usize> {
+        let mut set: Vec<usize> = Vec::new();
+        while set.len() < count {
+            let value = |at: usize| {
+                let mut with = set.clone();
+                with.push(at);
+                self.value(&with, share)
+            };
+            // The first of equals: `max_by_key` would take the last.
+            let best = others(kinds, &set).into_iter().map(|at| (value(at), std::cmp::Reverse(at))).max();
+            let Some((_, std::cmp::Reverse(at))) = best else { break };
+            set.push(at);
+        }
+        set
+    }
+
+    /// Exchanges single NICs as long as that is worth it.
+    fn improve(&self, set: &mut [usize], kinds: &[usize], share: usize) {
+        let mut best = self.value(set, share);
+        // Each exchange is worth more than the last; the bound is for peace of mind.
+        for _ in 0..MOST {
+            let mut better = None;
+            for place in 0..set.len() {
+                for at in others(kinds, set) {
+                    let mut other = set.to_vec();
+                    if let Some(slot) = other.get_mut(place) {
+                        *slot = at;
+                    }
+                    let value = self.value(&other, share);
+                    if value > best {
+                        best = value;
+                        better = Some((place, at));
+                    }
+                }
+            }
+            let Some((place, at)) = better else { return };
+            if let Some(slot) = set.get_mut(place) {
+                *slot = at;
+            }
+        }
+    }
+
+    /// What a set is worth: its assignment, then what its NICs are worth to all GPUs.
+    fn value(&self, set: &[usize], share: usize) -> (i64, i64) {
+        let assigned = self.assign(set, share);
+        let pairs = assigned.iter().enumerate().filter_map(|(gpu, nic)| Some(self.of((*nic)?, gpu)));
+        (pairs.sum(), set.iter().map(|nic| self.to_all(*nic)).sum())
+    }
+
+    /// The NIC of each GPU, so that the sum is greatest and no NIC has more than `share`: each NIC stands `share` times.
+    fn assign(&self, set: &[usize], share: usize) -> Vec<Option<usize>> {
+        // A set in the making has fewer places than there are GPUs: empty ones.
+        let columns = (set.len() * share).max(self.gpus);
+        let nic = |column: usize| set.get(column / share).copied();
+        let cost = |gpu: usize, column: usize| nic(column).map_or(0, |nic| -i128::from(self.of(nic, gpu)));
+        hungarian(self.gpus, columns, cost).into_iter().map(|column| nic(column?)).collect()
     }
 }
 
-/// What a set is worth: its assignment, then what its NICs are worth to all GPUs.
-fn value(set: &[usize], nics: &[&Nic], gpus: &[PciAddress], share: usize) -> (i64, i64) {
-    let set: Vec<&&Nic> = set.iter().filter_map(|at| nics.get(*at)).collect();
-    let assigned = assign(&set, gpus, share);
-    let pairs = assigned.iter().zip(gpus).filter_map(|(nic, gpu)| Some(worth(set.get((*nic)?)?, *gpu)));
-    let all = set.iter().flat_map(|nic| gpus.iter().map(|gpu| worth(nic, *gpu)));
-    (pairs.sum(), all.sum())
+/// The NICs that are not in a set, one of each kind.
+fn others(kinds: &[usize], set: &[usize]) -> Vec<usize> {
+    let mut seen = Vec::new();
+    let free = (0..kinds.len()).filter(|at| !set.contains(at));
+    free.filter(|at| {
+        let kind = get(kinds, *at);
+        let new = !seen.contains(&kind);
+        seen.push(kind);
+        new
+    })
+    .collect()
 }
 
-/// The NIC of each GPU, so that the sum is greatest and no NIC has more than `share`: the Hungarian method, in which each
-/// NIC stands `share` times.
-fn assign(nics: &[&&Nic], gpus: &[PciAddress], share: usize) -> Vec<Option<usize>> {
-    let (rows, columns) = (gpus.len(), nics.len() * share);
-    if rows == 0 || columns == 0 {
-        return vec![None; rows];
-    }
-    // Fewer places than GPUs cannot be while `share` is as above; with a set in the making it can: empty places.
-    let columns = columns.max(rows);
-    let cost = |row: usize, column: usize| -> i64 {
-        let pair = nics.get(column / share).zip(gpus.get(row));
-        pair.map_or(0, |(nic, gpu)| -worth(nic, *gpu))
-    };
-    let (mut of_row, mut of_column) = (vec![0_i64; rows + 1], vec![0_i64; columns + 1]);
+/// The column of each row, each column once at most, so that the sum of the costs is least. There are as many columns as rows
+/// or more.
+fn hungarian(rows: usize, columns: usize, cost: impl Fn(usize, usize) -> i128) -> Vec<Option<usize>> {
+    let (mut of_row, mut of_column) = (vec![0_i128; rows + 1], vec![0_i128; columns + 1]);
     let mut row_of: Vec<usize> = vec![0; columns + 1];
     for row in 1..=rows {
         let mut way = vec![0_usize; columns + 1];
-        let (mut least, mut seen) = (vec![i64::MAX; columns + 1], vec![false; columns + 1]);
+        let (mut least, mut seen) = (vec![i128::MAX; columns + 1], vec![false; columns + 1]);
         let mut column = 0;
         set(&mut row_of, 0, row);
         loop {
             set(&mut seen, column, true);
             let here = get(&row_of, column);
-            let (mut step, mut next) = (i64::MAX, 0);
+            let (mut step, mut next) = (i128::MAX, 0);
             for other in (1..=columns).filter(|other| !get(&seen, *other)).collect::<Vec<_>>() {
                 let reduced = cost(here - 1, other - 1) - get(&of_row, here) - get(&of_column, other);
                 if reduced < get(&least, other) {
@@ -156,9 +246,8 @@ fn assign(nics: &[&&Nic], gpus: &[PciAddress], share: usize) -> Vec<Option<usize
     let mut found = vec![None; rows];
     for column in 1..=columns {
         let row = get(&row_of, column);
-        let nic = (column - 1) / share;
-        if row > 0 && nic < nics.len() {
-            set(&mut found, row - 1, Some(nic));
+        if row > 0 {
+            set(&mut found, row - 1, Some(column - 1));
         }
     }
     found
@@ -297,8 +386,10 @@ mod tests {
             let addresses: Vec<PciAddress> = (0..gpus).map(gpu).collect();
             let found = nearest(&all, &addresses, count);
             prop_assert_eq!(found.len(), count);
+            let of = |nic: &&Nic| addresses.iter().map(|gpu| worth(nic, *gpu)).collect();
+            let worths = Worths { of_nics: all.iter().map(of).collect(), gpus };
             let set: Vec<usize> = found.iter().map(|one| all.iter().position(|nic| nic.id == one.id).unwrap()).collect();
-            prop_assert_eq!(value(&set, &all, &addresses, share).0, best(&nics, gpus, count, share));
+            prop_assert_eq!(worths.value(&set, share).0, best(&nics, gpus, count, share));
         }
     }
 }

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::read::virtual_topology::{self, VirtualTopology};
 use crate::source::FileTree;
 
-/// Drops what no probe reads: local mounts, mount options, routes that are no default, LLDP beyond its names.
+/// Drops what no probe reads: local mounts, mount options, routes that are no default, LLDP beyond its names, GUIDs in
+/// a file of topology.
 pub(super) fn reduce(tree: &mut FileTree) {
     for path in ["proc/1/mounts", "proc/mounts"] {
         if let Some(text) = tree.files.get_mut(path) {
@@ -19,6 +21,9 @@ pub(super) fn reduce(tree: &mut FileTree) {
     if let Some(text) = tree.files.get_mut("proc/net/ipv6_route") {
         let keep = |line: &&str| word(line, 0).is_some_and(|word| word.bytes().all(|digit| digit == b'0'));
         *text = text.lines().filter(keep).map(|line| format!("{line}\n")).collect();
+    }
+    if let Some(text) = tree.files.get_mut(virtual_topology::FILE) {
+        *text = VirtualTopology::parse(text).map(|read| read.to_text()).unwrap_or_default();
     }
     for (path, hex) in &mut tree.binary {
         if path.starts_with(super::LLDP_FOLDER) {
