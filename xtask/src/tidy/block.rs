@@ -78,7 +78,7 @@ pub(crate) fn parse(document: &Path, markdown: &str) -> Result<Vec<Block>> {
     Ok(blocks)
 }
 
-fn fence(line: &str) -> Option<(String, &str)> {
+pub(super) fn fence(line: &str) -> Option<(String, &str)> {
     let line = line.trim_start();
     let info = line.trim_start_matches('`');
     let ticks = line.len() - info.len();

@@ -2,6 +2,7 @@
 
 mod arrows;
 mod block;
+mod documents;
 mod file_names;
 mod licences;
 mod spdx;
@@ -56,6 +57,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Vec<String>> {
     findings.extend(file_names::check(&files));
     findings.extend(unsafe_code::check(workspace, &members, &files)?);
     findings.extend(traces::check(workspace, &files)?);
+    findings.extend(documents::check(workspace, &files)?);
     findings.extend(codegen::outdated(workspace));
     for (path, lines) in file_names::long(workspace, &files)? {
         output::line(&format!("warning: {} has {lines} lines: is it one noun?", path.display()));
