@@ -90,6 +90,9 @@ pub(crate) struct RunArguments {
     /// How to reach the cluster [default: KUBECONFIG, ~/.kube/config, or the account of the pod].
     #[arg(long, value_name = "FILE", env = "KUBECONFIG_FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
+    /// How long other checks wait for this one when it was killed, seconds.
+    #[arg(long, hide = true, default_value_t = 15, value_parser = clap::value_parser!(u16).range(3..=600))]
+    pub(crate) lease_seconds: u16,
     /// Name of the pod that the driver runs in: its pods get the same owner and image.
     #[arg(long, env = "POD_NAME", hide = true)]
     pub(crate) pod_name: Option<String>,

@@ -102,9 +102,10 @@ async fn check(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         secret,
         lifetime: arguments.timeout.saturating_add(300),
     };
+    let term = Duration::from_secs(arguments.lease_seconds.into());
     let lost = move || _ = told.send_replace(Some("the Lease of checks was lost".to_owned()));
     let held = tokio::select! {
-        held = lease::take(&client, &arguments.namespace, &run, lost) => held?,
+        held = lease::take(&client, &arguments.namespace, &run, term, lost) => held?,
         why = stopped(&mut stop) => bail!("{why}"),
     };
     let checked = Check { arguments, pods: &pods, stop }.all(&networks).await;
@@ -274,7 +275,7 @@ impl Check<'_> {
         // Connections, answers and datagrams each have their patience; the last bytes up to half a minute.
         let patience = Duration::from_secs(u64::from(self.arguments.seconds) + 10 * u64::from(connect) + 45);
         let failure = match ask(control, &self.pods.token, &Ask::Measure(order), patience).await {
-            Ok(Reply::Measured(outcome)) => match *outcome {
+            Ok(Reply::Measured { outcome }) => match *outcome {
                 Outcome::Connected(measured) => return Outcome::Connected(measured),
                 Outcome::Failed(failure) => failure,
             },

@@ -21,17 +21,15 @@ use crate::pods::LABEL;
 /// Its name.
 const NAME: &str = "multi-nic-concheck";
 
-/// How long it is good for without being renewed.
-const TERM: Duration = Duration::from_secs(15);
-
 /// The Lease that this run holds.
 pub(crate) struct Held {
     api: Api<Lease>,
     run: String,
+    term: Duration,
     renewing: JoinHandle<()>,
 }
 
-/// Takes the Lease, waiting until one that nobody renews has run out. `lost` is called when it is another's later.
+/// Takes the Lease, which is good for `term` without being renewed, waiting until one that nobody renews has run out. `lost` is called when it is another's later.
 ///
 /// # Errors
 /// When another check is under way.
@@ -39,18 +37,19 @@ pub(crate) async fn take(
     client: &Client,
     namespace: &str,
     run: &str,
+    term: Duration,
     lost: impl FnOnce() + Send + 'static,
 ) -> anyhow::Result<Held> {
     let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
-    let lease = acquire(&api, run).await?;
-    let renewing = tokio::spawn(renew(api.clone(), lease, lost));
-    Ok(Held { api, run: run.to_owned(), renewing })
+    let lease = acquire(&api, run, term).await?;
+    let renewing = tokio::spawn(renew(api.clone(), lease, term, lost));
+    Ok(Held { api, run: run.to_owned(), term, renewing })
 }
 
-async fn acquire(api: &Api<Lease>, run: &str) -> anyhow::Result<Lease> {
+async fn acquire(api: &Api<Lease>, run: &str, term: Duration) -> anyhow::Result<Lease> {
     let wanted: Lease = from_value(json!({
         "metadata": {"name": NAME, "labels": {LABEL: "lease"}},
-        "spec": {"holderIdentity": run, "leaseDurationSeconds": TERM.as_secs(), "renewTime": MicroTime(Timestamp::now())},
+        "spec": {"holderIdentity": run, "leaseDurationSeconds": term.as_secs(), "renewTime": MicroTime(Timestamp::now())},
     }))?;
     let mut first: Option<(Lease, Instant)> = None;
     loop {
@@ -72,7 +71,7 @@ async fn acquire(api: &Api<Lease>, run: &str) -> anyhow::Result<Lease> {
                     holder(&there)
                 );
             }
-            (Some(there), Some((_, since))) if since.elapsed() > TERM => {
+            (Some(there), Some((_, since))) if since.elapsed() > term => {
                 let mut ours = wanted.clone();
                 ours.metadata.resource_version = there.resource_version();
                 match api.replace(NAME, &PostParams::default(), &ours).await {
@@ -83,7 +82,7 @@ async fn acquire(api: &Api<Lease>, run: &str) -> anyhow::Result<Lease> {
             }
             _ => {}
         }
-        sleep(TERM / 30).await;
+        sleep(term / 30).await;
     }
 }
 
@@ -99,15 +98,15 @@ fn holder(lease: &Lease) -> String {
         .unwrap_or_else(|| "of nobody".to_owned())
 }
 
-async fn renew(api: Api<Lease>, mut lease: Lease, lost: impl FnOnce()) {
+async fn renew(api: Api<Lease>, mut lease: Lease, term: Duration, lost: impl FnOnce()) {
     let mut good = Instant::now();
-    while good.elapsed() < TERM {
-        sleep(TERM / 3).await;
+    while good.elapsed() < term {
+        sleep(term / 3).await;
         if let Some(spec) = &mut lease.spec {
             spec.renew_time = Some(MicroTime(Timestamp::now()));
         }
         let asked = Instant::now();
-        match timeout(TERM / 3, api.replace(NAME, &PostParams::default(), &lease)).await {
+        match timeout(term / 3, api.replace(NAME, &PostParams::default(), &lease)).await {
             Ok(Ok(renewed)) => (lease, good) = (renewed, asked),
             Ok(Err(error)) if is(&error, 409) || is(&error, 404) => break,
             // The server may be back before the term is over.
@@ -129,7 +128,7 @@ impl Held {
         let ours = Preconditions { uid: lease.uid(), resource_version: lease.resource_version() };
         let ours = DeleteParams { preconditions: Some(ours), ..DeleteParams::default() };
         if let Err(error) = self.api.delete(NAME, &ours).await {
-            progress(&format!("the Lease of checks stays for {} s: {error}", TERM.as_secs()));
+            progress(&format!("the Lease of checks stays for {} s: {error}", self.term.as_secs()));
         }
     }
 }

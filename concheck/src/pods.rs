@@ -262,12 +262,29 @@ impl Pods {
 
     /// Deletes the pods of this run and waits until they are gone.
     pub(crate) async fn delete(&self) {
-        let ours = format!("{RUN_LABEL}={}", self.run);
+        self.clear(&format!("{RUN_LABEL}={}", self.run)).await;
+    }
+
+    /// Deletes what earlier runs left, which nobody renews; they may have NICs that ours need.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub(crate) async fn delete_earlier(&self) -> kube::Result<()> {
+        let earlier = format!("{LABEL}=server,{RUN_LABEL}!={}", self.run);
+        let left = self.list(&earlier).await?;
+        if !left.is_empty() {
+            progress(&format!("taking away {} pods that an earlier check left", left.len()));
+            self.clear(&earlier).await;
+        }
+        Ok(())
+    }
+
+    async fn clear(&self, selector: &str) {
         let begun = Instant::now();
         loop {
             // Again each time: a request to make one may have been under way.
-            let left = match self.delete_collection(&ours).await {
-                Ok(()) => self.list(&ours).await,
+            let left = match self.delete_collection(selector).await {
+                Ok(()) => self.list(selector).await,
                 Err(error) => Err(error),
             };
             let said = match left {
@@ -276,22 +293,11 @@ impl Pods {
                 Err(error) => error.to_string(),
             };
             if begun.elapsed() > LEAVING {
-                progress(&format!("pods of this check are not gone yet: {said}"));
+                progress(&format!("pods are not gone yet: {said}"));
                 return;
             }
             sleep(Duration::from_millis(250)).await;
         }
-    }
-
-    /// Deletes what earlier runs left, which nobody renews.
-    pub(crate) async fn delete_earlier(&self) -> kube::Result<()> {
-        let earlier = format!("{LABEL}=server,{RUN_LABEL}!={}", self.run);
-        let left = self.list(&earlier).await?;
-        if !left.is_empty() {
-            progress(&format!("taking away {} pods that an earlier check left", left.len()));
-            self.delete_collection(&earlier).await?;
-        }
-        Ok(())
     }
 
     async fn delete_collection(&self, selector: &str) -> kube::Result<()> {

@@ -137,7 +137,10 @@ pub(crate) enum Reply {
     /// All of it came.
     Received(Received),
     /// The measurement is over.
-    Measured(Box<Outcome>),
+    Measured {
+        /// What became of it.
+        outcome: Box<Outcome>,
+    },
     /// Whether the datagram was seen.
     Seen {
         /// It was.
@@ -237,6 +240,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::measurement::{Failure, Measured, Reason};
 
     fn token(text: &str) -> Token {
         Token::new(text).unwrap()
@@ -272,6 +276,21 @@ mod tests {
         assert_eq!(read_line::<Reply>(&mut &b"{\"kind\":\"alive\"}\n"[..]).unwrap(), Reply::Alive);
         let long = vec![b' '; 1 << 20];
         assert!(read_line::<Reply>(&mut &long[..]).is_err());
+    }
+
+    #[test]
+    fn every_answer_is_read_as_it_was_written() {
+        let failure = Failure::new(Reason::Refused, "refused".to_owned());
+        let outcomes = [Outcome::Connected(Measured::default()), Outcome::Failed(failure)];
+        let measured = outcomes.map(|outcome| Reply::Measured { outcome: Box::new(outcome) });
+        let others =
+            [Reply::Alive, Reply::Ready, Reply::Received(Received::default()), Reply::Seen { seen: true }];
+
+        for reply in measured.into_iter().chain(others) {
+            let mut line = Vec::new();
+            write_line(&mut line, &reply).unwrap();
+            assert_eq!(read_line::<Reply>(&mut &line[..]).unwrap(), reply);
+        }
     }
 
     #[test]

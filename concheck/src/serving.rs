@@ -127,7 +127,7 @@ impl Listener {
                 stream.set_read_timeout(Some(SILENCE))?;
                 Reply::Received(receive(&mut stream, &mut reader)?)
             }
-            Ask::Measure(order) => Reply::Measured(Box::new(measure(&self.token, &order))),
+            Ask::Measure(order) => Reply::Measured { outcome: Box::new(measure(&self.token, &order)) },
             Ask::Seen { id } => Reply::Seen { seen: self.seen().contains(&id) },
             Ask::Probe { .. } => return Ok(()),
         };

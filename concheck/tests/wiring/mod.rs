@@ -66,13 +66,14 @@ impl Namespace {
     }
 
     /// Does something on a thread in it.
-    pub(crate) fn inside<T: Send + 'static>(&self, what: impl FnOnce() -> T + Send + 'static) -> T {
-        let file = self.file.try_clone().unwrap();
-        let thread = thread::spawn(move || {
-            setns(file, CloneFlags::CLONE_NEWNET).unwrap();
-            what()
-        });
-        thread.join().unwrap()
+    pub(crate) fn inside<T: Send>(&self, what: impl FnOnce() -> T + Send) -> T {
+        thread::scope(|scope| {
+            let inside = scope.spawn(|| {
+                setns(&self.file, CloneFlags::CLONE_NEWNET).unwrap();
+                what()
+            });
+            inside.join().unwrap()
+        })
     }
 
     /// Bytes that a link has received and sent, as `ip` tells.
@@ -104,12 +105,23 @@ impl Lab {
     }
 
     fn plug(&self, host: &Namespace, number: usize, wire: usize) {
-        let (near, far) = (format!("net{wire}"), format!("p{number}w{wire}"));
+        let near = format!("net{wire}");
+        self.link(
+            host,
+            &format!("p{number}w{wire}"),
+            &format!("wire{wire}"),
+            &near,
+            &format!("10.7.{wire}.{number}/24"),
+        );
+        host.must(&format!("ip addr add fd07:{wire}::{number}/64 dev {near} nodad"));
+    }
+
+    /// A link `near` of a host, whose other end `far` is a port of a bridge.
+    pub(crate) fn link(&self, host: &Namespace, far: &str, bridge: &str, near: &str, address: &str) {
         let there = format!("/proc/{}/fd/{}", std::process::id(), host.file.as_raw_fd());
         self.wires.must(&format!("ip link add {far} type veth peer name {near} netns {there}"));
-        self.wires.must(&format!("ip link set {far} master wire{wire} up"));
-        host.must(&format!("ip addr add 10.7.{wire}.{number}/24 dev {near}"));
-        host.must(&format!("ip addr add fd07:{wire}::{number}/64 dev {near} nodad"));
+        self.wires.must(&format!("ip link set {far} master {bridge} up"));
+        host.must(&format!("ip addr add {address} dev {near}"));
         host.must(&format!("ip link set {near} up"));
     }
 

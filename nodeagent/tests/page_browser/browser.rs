@@ -67,8 +67,13 @@ impl Browser {
 
     /// Opens `url` and waits for the page's script to say that it is live.
     pub(crate) fn open(&self, url: &str) {
-        self.command("/url", &json!({"url": url}));
+        self.show(url);
         self.wait_for("the page is live", "return document.getElementById('live').textContent === 'live'");
+    }
+
+    /// Opens `url` and waits until it is loaded.
+    pub(crate) fn show(&self, url: &str) {
+        self.command("/url", &json!({"url": url}));
     }
 
     /// Runs `script` in the page; its `return` value.

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! target/dist/multi-nic, multi-nic-ipam        static: they run on hosts whose C library nobody knows
-//! target/dist/multi-nicd, multi-nic-operator
-//! target/dist/multi-nicd.oci.tar, multi-nic-operator.oci.tar
+//! target/dist/multi-nicd, multi-nic-operator, multi-nic-concheck
+//! target/dist/multi-nicd.oci.tar, multi-nic-operator.oci.tar, multi-nic-concheck.oci.tar
 //! ```
 //! An image holds its executables and the shared libraries that the loader of this machine lists for them: no base. The
 //! same executables make the same image, bit by bit.
@@ -27,10 +27,12 @@ use archive::Tree;
 use image::{Compression, Image};
 
 /// The executables by the image that they are in; the first one is what the image starts.
-const IMAGES: [(&str, &[&str], &str); 2] = [
+const IMAGES: [(&str, &[&str], &str); 3] = [
     ("multi-nicd", &["multi-nicd", "multi-nic", "multi-nic-ipam"], "0:0"),
     // It needs nothing of the machine that it runs on.
     ("multi-nic-operator", &["multi-nic-operator"], "65532:65532"),
+    // Of its own: it is in clusters only while somebody checks them.
+    ("multi-nic-concheck", &["multi-nic-concheck"], "65532:65532"),
 ];
 
 /// Links of the agent's image: where the host's folders are mounted (see deploy/base/agent.yaml).
@@ -73,7 +75,9 @@ fn build(workspace: &Workspace, profile: Profile) -> Result<()> {
     build.args(["build", "--quiet"]).args(match profile {
         // As `cargo xtask test` builds them: nothing is built twice.
         Profile::Debug => &["--workspace", "--all-features"][..],
-        Profile::Release => &["--release", "--bins", "-p", "cni", "-p", "nodeagent", "-p", "operator"],
+        Profile::Release => {
+            &["--release", "--bins", "-p", "cni", "-p", "nodeagent", "-p", "operator", "-p", "concheck"]
+        }
     });
     program::must(&mut build)
 }
