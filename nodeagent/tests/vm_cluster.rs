@@ -22,7 +22,7 @@ use std::time::Instant;
 
 use deployed::sandbox::Sandbox;
 use deployed::wires::{OTHER, THEIR_POD, Wires};
-use deployed::{Deployed, network, other_host, pods, run};
+use deployed::{Deployed, network, node, other_host, pods, run};
 use kubelet::{Cluster, Container, NODE, wait_for};
 
 /// Tells how long the parts of the test take.
@@ -83,6 +83,7 @@ fn a_node_from_the_first_apply_to_pods_and_their_traffic() {
     let mut clock = Clock(Instant::now());
     let wires = Wires::new();
     let cluster = Cluster::with_this_node();
+    let before = node::state(&wires.nics);
     clock.done("a node");
     let ours = Deployed::apply(&cluster, "without-multus");
     clock.done("images and manifests");
@@ -154,11 +155,13 @@ fn a_node_from_the_first_apply_to_pods_and_their_traffic() {
     ours.stop_uninstalling();
     clock.done("removal is refused");
     ours.station_agent(true);
-    ours.ready("multi-nicd", Some(&agent));
+    let agent = ours.ready("multi-nicd", Some(&agent));
     assert_eq!(pods::running(&cluster, "asks").interfaces().len(), 3);
     ours.ready("multi-nic-operator", Some(&operator));
     pings.into_iter().for_each(assert_none_lost);
     clock.done("agent and operator are back, and so is who waited");
+    upgrade(&cluster, &ours, &agent);
+    clock.done("an upgrade under twenty pods");
 
     // The API server is away: a cold agent serves a new pod (TRAPS C9).
     run("ip", "route add blackhole 10.0.2.100");
@@ -178,4 +181,137 @@ fn a_node_from_the_first_apply_to_pods_and_their_traffic() {
     run("kill", &format!("-CONT {kubelet}"));
     run("ip", "route del blackhole 10.0.2.100");
     clock.done("a pod of a cold agent without the API server");
+
+    start_times(&cluster);
+    clock.done("how long pods take");
+    only_the_fast_ones(&cluster, &wires);
+    clock.done("a network of a device class");
+    let all = ["delete", "pod", "one", "two", "asks", "plain", "quick", "--timeout", "120s"];
+    cluster.kubectl(&all, "").unwrap();
+    functions(&cluster, &wires);
+    clock.done("a network of virtual functions");
+
+    // Everything goes, in the order of the quick start, and the node is as before (TRAPS C3).
+    cluster
+        .kubectl(&["delete", "pod", "one", "two", "asks", "plain", "quick", "--timeout", "120s"], "")
+        .unwrap();
+    cluster.kubectl(&["delete", "mnn", "multi-nic-sample", "fast", "--timeout", "120s"], "").unwrap();
+    cluster.kubectl(&["delete", "deviceclass.multinic.fms.io", "fast"], "").unwrap();
+    wait_for("the routes to go", || run("ip", "route show table all proto 0x4d").is_empty().then_some(()));
+    let both = ["daemonset/multi-nicd", "deployment/multi-nic-operator"];
+    cluster.kubectl(&["delete", "-n", deployed::NAMESPACE, both[0], both[1]], "").unwrap();
+    ours.uninstall();
+    ours.uninstalled();
+    run("ip", &format!("addr flush dev {}", wires.third));
+    run("ip", &format!("link set {} down", wires.third));
+    // The VFs are the administrator's: nobody takes them away but for another number.
+    wires.no_vfs();
+    let left = node::differences(&before, &node::state(&wires.nics));
+    assert!(left.is_empty(), "{left:#?}");
+    clock.done("nothing is left");
+}
+
+/// Two NICs of 1 Gb/s and one of 100 Mb/s: a network of a class by speed has the fast ones alone.
+fn only_the_fast_ones(cluster: &Cluster, wires: &Wires) {
+    run("ip", &format!("addr add 10.0.3.1/24 dev {}", wires.third));
+    run("ip", &format!("link set {} up", wires.third));
+    let objects = r#"{"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "multinic.fms.io/v1", "kind": "DeviceClass", "metadata": {"name": "fast"},
+         "spec": {"minSpeed": "1Gbps", "expression": "nic.speed.source != 'unknown'"}},
+        {"apiVersion": "multinic.fms.io/v1", "kind": "MultiNicNetwork", "metadata": {"name": "fast"},
+         "spec": {"subnet": "172.30.0.0/16", "multiNICIPAM": true, "namespaces": ["default"],
+           "ipam": "{\"type\": \"multi-nic-ipam\", \"hostBlock\": 6, \"interfaceBlock\": 2, \"vlanMode\": \"l3\"}",
+           "plugin": {"cniVersion": "0.3.0", "type": "ipvlan", "args": {"mode": "l3"}},
+           "attachPolicy": {"strategy": "devClass", "class": "fast"}}}]}"#;
+    cluster.kubectl(&["apply", "-f", "-"], objects).unwrap();
+    let class = || {
+        let told = cluster.get(&["hostinterfaces.multinic.fms.io", NODE])?;
+        let nics = told["spec"]["interfaces"].as_array()?.iter();
+        let inside = nics.clone().filter(|nic| nic["deviceClasses"] == serde_json::json!(["fast"]));
+        let names: Vec<&str> = inside.filter_map(|nic| nic["interfaceName"].as_str()).collect();
+        let third = nics.filter_map(|nic| nic["interfaceName"].as_str()).any(|name| name == wires.third);
+        (third && names == wires.nics).then_some(())
+    };
+    deployed::until("all three NICs, two of them in the class", class);
+    pods::create(cluster, "quick", Some("fast"));
+    let quick = pods::running(cluster, "quick");
+    let seen = quick.interfaces();
+    assert_eq!(seen.len(), 3, "eth0 and two NICs: {seen:?}");
+    for (index, nic) in wires.nics.iter().enumerate() {
+        let own = quick.inside(&format!("ip -j link show net1-{index}"));
+        let own: serde_json::Value = serde_json::from_str(&own).unwrap();
+        let master: serde_json::Value =
+            serde_json::from_str(&run("ip", &format!("-j link show {nic}"))).unwrap();
+        assert_eq!(own[0]["link_index"], master[0]["ifindex"], "{own}");
+    }
+}
+
+/// VFs for an SR-IOV network of our own agents: two on each NIC, and one of each in the pod.
+fn functions(cluster: &Cluster, wires: &Wires) {
+    let objects = r#"{"apiVersion": "multinic.fms.io/v1", "kind": "MultiNicNetwork", "metadata": {"name": "vfs"},
+        "spec": {"subnet": "172.31.0.0/16", "multiNICIPAM": true, "namespaces": ["default"],
+          "ipam": "{\"type\": \"multi-nic-ipam\", \"hostBlock\": 6, \"interfaceBlock\": 2, \"vlanMode\": \"l3\"}",
+          "plugin": {"cniVersion": "0.3.0", "type": "sriov", "args": {"numVfs": "2"}},
+          "masterNets": ["10.0.1.0/24", "10.0.2.0/24"]}}"#;
+    cluster.kubectl(&["apply", "-f", "-"], objects).unwrap();
+    deployed::until("two VFs on each NIC", || (wires.vfs() == [2, 2]).then_some(()));
+    wires.other_answers_for(["172.31.0.250/18", "172.31.64.250/18"]);
+    pods::create(cluster, "function", Some("vfs"));
+    let pod = pods::running(cluster, "function");
+    let seen = pod.interfaces();
+    let nets: Vec<&str> = seen[1..].iter().map(|line| line.rsplit_once('.').unwrap().0).collect();
+    assert_eq!(nets, ["net1-0: 172.31.0", "net1-1: 172.31.64"], "{seen:?}");
+    for (index, address) in ["172.31.0.250", "172.31.64.250"].into_iter().enumerate() {
+        let own: serde_json::Value =
+            serde_json::from_str(&pod.inside(&format!("ip -j -d link show net1-{index}"))).unwrap();
+        let device = own[0]["parentdev"].as_str().unwrap_or_default();
+        assert!(wires.has_vf(index, device), "{own} is no VF of NIC {index}");
+        pod.inside(&format!("busybox ping -c 3 -w 30 {address}"));
+    }
+    cluster.kubectl(&["delete", "pod", "function", "--timeout", "120s"], "").unwrap();
+    deployed::until("the VFs to be back", || wires.idle_vfs().eq(&4).then_some(()));
+    cluster.kubectl(&["delete", "mnn", "vfs", "--timeout", "120s"], "").unwrap();
+}
+
+/// A new version of the agent comes while pods start and stop: none fails for good (TRAPS C3).
+fn upgrade(cluster: &Cluster, ours: &Deployed<'_>, agent: &serde_json::Value) {
+    const PODS: usize = 20;
+    let names: Vec<String> = (0..PODS).map(|number| format!("many-{number}")).collect();
+    let (first, second) = names.split_at(PODS / 2);
+    pods::create_all(cluster, first, "multi-nic-sample");
+    ours.upgrade();
+    pods::create_all(cluster, second, "multi-nic-sample");
+    let delete = |names: &[String]| {
+        let mut arguments = vec!["delete", "pod", "--timeout", "240s"];
+        arguments.extend(names.iter().map(String::as_str));
+        cluster.kubectl(&arguments, "").unwrap();
+    };
+    // Some of them go before they ever ran.
+    delete(first);
+    ours.ready("multi-nicd", Some(agent));
+    pods::all_running(cluster, second);
+    for name in [&second[0], &second[second.len() - 1]] {
+        assert_eq!(pods::running(cluster, name).interfaces().len(), 3, "{name}");
+    }
+    delete(second);
+}
+
+/// How long a pod with NICs takes to run, beside one without: `cargo xtask bench cluster` prints it.
+fn start_times(cluster: &Cluster) {
+    let pairs = std::env::var("MULTI_NIC_PAIRS").map_or(1, |text| text.parse().unwrap());
+    for _ in 0..pairs {
+        let time = |networks| {
+            let begin = Instant::now();
+            pods::create(cluster, "timed", networks);
+            pods::running(cluster, "timed");
+            let time = begin.elapsed().as_secs_f64();
+            cluster.kubectl(&["delete", "pod", "timed", "--timeout", "120s"], "").unwrap();
+            time
+        };
+        let (plain, ours) = (time(None), time(Some("multi-nic-sample")));
+        eprintln!(
+            "bench: a pod with two NICs runs after {ours:.1} s, without after {plain:.1} s: x{:.2}",
+            ours / plain
+        );
+    }
 }

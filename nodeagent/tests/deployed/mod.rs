@@ -2,6 +2,7 @@
 
 #[path = "../runtimes/grpc.rs"]
 mod grpc;
+pub(crate) mod node;
 pub(crate) mod pods;
 pub(crate) mod sandbox;
 pub(crate) mod wires;
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::kubelet::{Cluster, NODE};
 
-const NAMESPACE: &str = "multi-nic-cni-operator";
+pub(crate) const NAMESPACE: &str = "multi-nic-cni-operator";
 
 /// Our parts in the cluster.
 pub(crate) struct Deployed<'a> {
@@ -61,6 +62,18 @@ impl<'a> Deployed<'a> {
             .then_some(())
     }
 
+    /// Waits until nothing of ours is left on the node, as the quick start says; then the rest is deleted.
+    pub(crate) fn uninstalled(&self) {
+        until("nothing to be left", || {
+            let pods = self.pods("multi-nic-uninstall");
+            let pod = pods.iter().find(|pod| pod["spec"]["nodeName"] == NODE)?;
+            (state(pod) == "ready").then_some(())
+        });
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/uninstall");
+        self.cluster.kubectl(&["delete", "-k", folder, "--wait=false"], "").unwrap();
+        self.cluster.kubectl(&["delete", "-k", self.overlay.to_str().unwrap(), "--wait=false"], "").unwrap();
+    }
+
     /// Takes that back.
     pub(crate) fn stop_uninstalling(&self) {
         let arguments = ["delete", "-n", NAMESPACE, "daemonset/multi-nic-uninstall", "--wait=false"];
@@ -103,6 +116,13 @@ impl<'a> Deployed<'a> {
                 self.pods("multi-nicd").iter().all(|pod| pod["spec"]["nodeName"] != NODE).then_some(())
             });
         }
+    }
+
+    /// Makes the agent's pods be replaced, as a new version does.
+    pub(crate) fn upgrade(&self) {
+        let patch = r#"{"spec":{"template":{"metadata":{"annotations":{"version":"another"}}}}}"#;
+        let arguments = ["patch", "daemonset", "multi-nicd", "-n", NAMESPACE, "-p", patch];
+        self.cluster.kubectl(&arguments, "").unwrap();
     }
 
     /// Deletes the pod of a part; another one takes its place.

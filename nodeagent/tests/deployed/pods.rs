@@ -15,15 +15,37 @@ const STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
 
 /// Makes a pod on this node that asks for networks, or for nothing.
 pub(crate) fn create(cluster: &Cluster, name: &str, networks: Option<&str>) {
+    cluster.kubectl(&["create", "-f", "-"], &pod(name, networks).to_string()).unwrap();
+}
+
+/// Makes several that ask for the same.
+pub(crate) fn create_all(cluster: &Cluster, names: &[String], networks: &str) {
+    let items: Vec<Value> = names.iter().map(|name| pod(name, Some(networks))).collect();
+    let list = json!({ "apiVersion": "v1", "kind": "List", "items": items });
+    cluster.kubectl(&["create", "-f", "-"], &list.to_string()).unwrap();
+}
+
+/// Waits until all of them run.
+pub(crate) fn all_running(cluster: &Cluster, names: &[String]) {
+    until("all pods to run", || {
+        let list = cluster.get(&["pods"])?;
+        let running = |name: &&String| {
+            let mut pods = list["items"].as_array().into_iter().flatten();
+            pods.any(|pod| pod["metadata"]["name"] == name.as_str() && pod["status"]["phase"] == "Running")
+        };
+        names.iter().all(|name| running(&name)).then_some(())
+    });
+}
+
+fn pod(name: &str, networks: Option<&str>) -> Value {
     let annotations = networks.map(|networks| json!({ NETWORKS: networks }));
-    let pod = json!({
+    json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name, "annotations": annotations },
         "spec": {
             "nodeName": NODE, "automountServiceAccountToken": false, "terminationGracePeriodSeconds": 0,
             "containers": [{ "name": "main", "image": "localhost/pause:1", "imagePullPolicy": "Never" }],
         },
-    });
-    cluster.kubectl(&["create", "-f", "-"], &pod.to_string()).unwrap();
+    })
 }
 
 /// Waits until a pod runs; its container.

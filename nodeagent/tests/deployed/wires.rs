@@ -20,6 +20,8 @@ pub(crate) const THEIR_POD: [&str; 2] = ["192.168.1.1", "192.168.65.1"];
 pub(crate) struct Wires {
     /// Names of this host's NICs.
     pub(crate) nics: [String; 2],
+    /// Name of the third, which has another speed and no address at first.
+    pub(crate) third: String,
 }
 
 impl Wires {
@@ -39,7 +41,47 @@ impl Wires {
             run("ip", &format!("-n far route add 192.168.{}.0/24 via 10.0.{net}.1", 64 * index));
         }
         run("ip", "-n far link set lo up");
-        Self { nics }
+        Self { nics, third: name("0000:03:00.0") }
+    }
+
+    /// How many VFs each NIC has.
+    pub(crate) fn vfs(&self) -> [u32; 2] {
+        NICS.map(|pci| {
+            let text = fs::read_to_string(format!("/sys/bus/pci/devices/{pci}/sriov_numvfs")).unwrap();
+            text.trim().parse().unwrap()
+        })
+    }
+
+    /// Whether a device is a VF of a NIC.
+    pub(crate) fn has_vf(&self, index: usize, device: &str) -> bool {
+        functions(NICS[index]).iter().any(|vf| vf == device)
+    }
+
+    /// VFs whose netdev is on the host.
+    pub(crate) fn idle_vfs(&self) -> usize {
+        let all = NICS.iter().flat_map(|pci| functions(pci));
+        all.filter(|vf| {
+            fs::read_dir(format!("/sys/bus/pci/devices/{vf}/net")).is_ok_and(|mut net| net.next().is_some())
+        })
+        .count()
+    }
+
+    /// Takes them away.
+    pub(crate) fn no_vfs(&self) {
+        NICS.iter()
+            .for_each(|pci| fs::write(format!("/sys/bus/pci/devices/{pci}/sriov_numvfs"), "0").unwrap());
+    }
+
+    /// Gives the other host one more address on each wire.
+    pub(crate) fn other_answers_for(&self, addresses: [&str; 2]) {
+        for (pci, address) in FAR.into_iter().zip(addresses) {
+            // In its namespace sysfs shows it no more.
+            let far = run("ip", "-n far -j -d link");
+            let links: serde_json::Value = serde_json::from_str(&far).unwrap();
+            let link =
+                links.as_array().unwrap().iter().find(|link| link["parentdev"] == pci).expect("its end");
+            run("ip", &format!("-n far addr add {address} dev {}", link["ifname"].as_str().unwrap()));
+        }
     }
 
     /// Packets that each NIC has sent.
@@ -49,6 +91,15 @@ impl Wires {
             fs::read_to_string(file).unwrap().trim().parse().unwrap()
         })
     }
+}
+
+/// PCI addresses of a NIC's VFs.
+fn functions(pci: &str) -> Vec<String> {
+    let entries = fs::read_dir(format!("/sys/bus/pci/devices/{pci}")).unwrap().flatten();
+    let vfs = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("virtfn"));
+    let target =
+        |entry: fs::DirEntry| Some(fs::read_link(entry.path()).ok()?.file_name()?.to_str()?.to_owned());
+    vfs.filter_map(target).collect()
 }
 
 fn name(pci: &str) -> String {

@@ -82,3 +82,34 @@ fn the_nic_on_the_way_to_the_api_server_is_protected_without_a_word() {
     assert_eq!(protection("m1")["reason"], "apiServer", "{}", agent.log());
     assert_ne!(protection("m0")["reason"], "apiServer");
 }
+
+#[test]
+#[ignore = "needs an API server"]
+fn device_classes_are_told_with_each_nic_and_follow_their_changes() {
+    let cluster = Cluster::new();
+    let machine = Machine::new(&cluster);
+    let _agent = machine.agent();
+    let class = |expression: &str| {
+        cluster.apply(&json!({
+            "apiVersion": "multinic.fms.io/v1", "kind": "DeviceClass", "metadata": {"name": "named"},
+            "spec": {"expression": expression},
+        }));
+    };
+    let told = || {
+        let object = cluster.get("hostinterface", NODE)?;
+        let nics = object["spec"]["interfaces"].as_array()?.iter();
+        let inside = nics.filter(|nic| nic["deviceClasses"] == json!(["named"]));
+        Some(
+            inside
+                .map(|nic| nic["interfaceName"].as_str().unwrap_or_default().to_owned())
+                .collect::<Vec<_>>(),
+        )
+    };
+
+    class("nic.name == 'm1'");
+    wait_for("the class of a NIC", || (told()? == ["m1"]).then_some(()));
+    class("nic.name.startsWith('m') && nic.link.mtu == 1500");
+    wait_for("the class of both", || (told()? == ["m0", "m1"]).then_some(()));
+    class("nic.name ==");
+    wait_for("nobody in a class that cannot be read", || told()?.is_empty().then_some(()));
+}

@@ -119,7 +119,7 @@ pub(crate) const GROUPS: &[Group] = &[
     // The same from `deploy/`, and a host at the far end of its wires.
     Group {
         name: "cluster",
-        nics: &["igb:0", "igb:1", "vmxnet3:0", "e1000e:0", "rtl8139:1"],
+        nics: &["igb:0", "igb:1", "rtl8139:0", "e1000e:0", "rtl8139:1"],
         modules: &[],
         memory: 3072,
         limit: 1500,
