@@ -7,6 +7,7 @@
 mod bench;
 mod codegen;
 mod dist;
+mod docs;
 mod http;
 mod lab;
 mod output;
@@ -45,6 +46,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Make the executables, and container images of them.
     Dist(dist::Arguments),
+    /// Make the site of the documents, to be read without a network.
+    Docs,
     /// Let pods come and go while the agent is killed, for long (needs root).
     Soak(soak::Arguments),
 }
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Codegen(arguments) => codegen::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Dist(arguments) => dist::run(&arguments),
+        Command::Docs => docs::run(),
         Command::Soak(arguments) => soak::run(&arguments),
     };
     result.unwrap_or_else(|error| {

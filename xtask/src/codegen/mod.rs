@@ -6,6 +6,7 @@ mod kubelet_api;
 mod openapi;
 mod pci_names;
 mod public_api;
+mod reference;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,17 +36,19 @@ struct Generated {
 type Generator = fn(&Workspace) -> Result<Vec<Generated>>;
 
 /// Each makes its files from what the workspace holds; one that cannot never hides the others.
-const GENERATORS: [Generator; 6] = [
+const GENERATORS: [Generator; 7] = [
     pci_names::generate,
     kubelet_api::generate,
     openapi::generate,
     definitions::generate,
     chart::generate,
     public_api::generate,
+    reference::generate,
 ];
 
 /// Their names, in that order.
-const NAMES: [&str; 6] = ["pci-names", "kubelet-api", "openapi", "definitions", "helm", "public-api"];
+const NAMES: [&str; 7] =
+    ["pci-names", "kubelet-api", "openapi", "definitions", "helm", "public-api", "reference"];
 
 /// The generators of these names; of none, all.
 fn chosen(only: &[String]) -> impl Iterator<Item = &'static Generator> {

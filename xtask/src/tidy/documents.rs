@@ -55,6 +55,23 @@ pub(crate) fn check(workspace: &Workspace, files: &[PathBuf]) -> Result<Vec<Stri
     Ok(findings)
 }
 
+/// Files and folders outside of `docs/` that its pages link to.
+pub(crate) fn beside_the_book(workspace: &Workspace, files: &[PathBuf]) -> Result<BTreeSet<PathBuf>> {
+    let mut beside = BTreeSet::new();
+    let pages = files.iter().filter(|path| path.starts_with("docs"));
+    for path in pages.filter(|path| path.extension().is_some_and(|extension| extension == "md")) {
+        let text = std::fs::read_to_string(workspace.root.join(path))?;
+        for (_, target) in links(&text) {
+            if let Link::Inside(file, _) = resolve(path, &target)
+                && !file.starts_with("docs")
+            {
+                beside.insert(file);
+            }
+        }
+    }
+    Ok(beside)
+}
+
 /// Where a link leads.
 #[derive(Debug, PartialEq, Eq)]
 enum Link {
@@ -234,6 +251,17 @@ mod tests {
             clone(&[("docs/b/a.md", ""), ("docs/progress7.md", ""), ("docs/SUMMARY.md", ""), ("b.md", "")]);
 
         assert_eq!(found, ["docs/b/a.md is not in docs/SUMMARY.md"]);
+    }
+
+    #[test]
+    fn what_pages_need_from_outside_of_the_book_is_listed() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("docs")).unwrap();
+        std::fs::write(folder.path().join("docs/a.md"), "[x](../b/c.yaml) [y](d.md) [z](https://e)").unwrap();
+
+        let beside = beside_the_book(&Workspace::at(folder.path()), &["docs/a.md".into()]).unwrap();
+
+        assert_eq!(beside, [PathBuf::from("b/c.yaml")].into());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 pub(crate) use block::Block;
+pub(crate) use documents::beside_the_book;
 
 use crate::workspace::Workspace;
 use crate::{codegen, output};
