@@ -67,6 +67,11 @@ fn stops(limit: u32) -> anyhow::Result<(watch::Sender<Option<String>>, Stop)> {
 
 async fn check(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     let (told, mut stop) = stops(arguments.timeout)?;
+    if let Some(file) = &arguments.html {
+        // Now, and not when an hour was measured.
+        let open = std::fs::OpenOptions::new().create(true).append(true).open(file);
+        open.with_context(|| format!("--html {}: name a file that can be written", file.display()))?;
+    }
     let before = async {
         let (client, own_namespace) = cluster::client(arguments.kubeconfig.as_deref()).await?;
         let seen = cluster::read(&client).await?;
@@ -119,6 +124,10 @@ async fn check(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         std::fs::write(file, matrix::page(&report)).with_context(|| format!("write {}", file.display()))?;
     }
     Ok(match report.verdict() {
+        Verdict::AllConnected if !arguments.networks.is_empty() && report.leaves_one_out() => {
+            progress("not every network of --network could be checked");
+            ExitCode::from(COULD_NOT_CHECK)
+        }
         Verdict::AllConnected => ExitCode::SUCCESS,
         Verdict::SomeFailed => ExitCode::from(NOT_CONNECTED),
         Verdict::NothingChecked => {

@@ -127,6 +127,11 @@ pub(crate) enum Verdict {
 }
 
 impl Report {
+    /// Whether a network could not be checked.
+    pub(crate) fn leaves_one_out(&self) -> bool {
+        self.networks.iter().any(|network| network.not_checkable.is_some())
+    }
+
     /// How it ended.
     pub(crate) fn verdict(&self) -> Verdict {
         let checked = || self.networks.iter().filter(|network| network.not_checkable.is_none());

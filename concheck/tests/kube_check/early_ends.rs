@@ -89,8 +89,10 @@ fn what_is_not_there_cannot_be_checked() {
 
     let alone = cluster.check(&[]);
     let wrong = cluster.check(&["--network", "netb"]);
+    let nowhere = cluster.check(&["--html", "/nonexistent/page.html"]);
 
-    assert_eq!((alone.code, wrong.code), (2, 2));
+    assert_eq!((alone.code, wrong.code, nowhere.code), (2, 2, 2));
+    assert!(nowhere.progress.contains("--html /nonexistent/page.html: name a file"), "{}", nowhere.progress);
     assert!(alone.progress.contains("it has 1 host: a pair needs two"), "{}", alone.progress);
     assert!(wrong.progress.contains("there are: neta"), "{}", wrong.progress);
     cluster.is_clean();
