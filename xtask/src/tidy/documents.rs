@@ -27,8 +27,8 @@ pub(crate) fn check(workspace: &Workspace, files: &[PathBuf]) -> Result<Vec<Stri
             match resolve(path, &target) {
                 Link::Outside => {}
                 Link::Inside(file, anchor) => {
-                    if path.as_path() == Path::new(SUMMARY) {
-                        in_book.insert(file.clone());
+                    if path.as_path() == Path::new(SUMMARY) && !in_book.insert(file.clone()) {
+                        findings.push(format!("{SUMMARY}:{line}: {} is listed twice", file.display()));
                     }
                     if let Some(wrong) = broken(workspace, &file, anchor.as_deref())? {
                         findings.push(format!("{}:{line}: link `{target}`: {wrong}", path.display()));
@@ -251,6 +251,13 @@ mod tests {
             clone(&[("docs/b/a.md", ""), ("docs/progress7.md", ""), ("docs/SUMMARY.md", ""), ("b.md", "")]);
 
         assert_eq!(found, ["docs/b/a.md is not in docs/SUMMARY.md"]);
+    }
+
+    #[test]
+    fn a_page_that_the_book_has_twice_is_found() {
+        let found = clone(&[("docs/a.md", ""), ("docs/SUMMARY.md", "- [A](a.md)\n- [A](a.md)")]);
+
+        assert_eq!(found, ["docs/SUMMARY.md:2: docs/a.md is listed twice"]);
     }
 
     #[test]
