@@ -105,6 +105,20 @@ pub enum Command {
         /// What to ask.
         what: Question,
     },
+    /// Asks the agent of this machine over its socket in --run-dir and prints the body of its answer; ends with 1, and the
+    /// agent's problem document on standard error, when it refuses. For tools that come to a node but not to its port:
+    /// kubectl-multinic does so with `exec`.
+    Request {
+        /// `GET`, `POST` or `DELETE`.
+        method: String,
+        /// Path and query, like `/v1/nics?class=high`.
+        path: String,
+        /// Body, JSON. Default: none.
+        body: Option<String>,
+    },
+    /// Prints a recording of this machine that `hwprobe --replay` opens. MAC addresses, serial numbers, addresses and names
+    /// in it are made up.
+    Snapshot,
     /// Takes away what the agent left on this node for its next start: the list of --chain, routes and rules, the folders
     /// of --state-dir and --run-dir, the executables in --install-plugins. Refuses while the agent runs or a pod holds
     /// something.

@@ -44,6 +44,7 @@ mod plugins;
 mod podresources;
 mod predecessor;
 mod probing;
+mod recording;
 mod rest;
 mod routes;
 mod running;
@@ -63,7 +64,8 @@ pub use config::{
 };
 pub use inventory::cache::CacheError;
 pub use plugins::PluginFolders;
-pub use probing::{ProbeError, probe, wait_for_signal};
+pub use probing::{ProbeError, probe, request, wait_for_signal};
+pub use recording::{SnapshotError, snapshot};
 pub use rest::openapi_document;
 pub use sriov::{SriovPlanError, sriov_plan};
 pub use standalone::{CniConfigError, cni_config};

@@ -30,6 +30,11 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
             return print(&nodeagent::openapi_document().context("make the OpenAPI document")?);
         }
         Some(Command::Probe { what }) => return Ok(nodeagent::probe(&cli.run_dir, *what)?),
+        Some(Command::Request { method, path, body }) => {
+            let body = body.clone().unwrap_or_default();
+            return print(&nodeagent::request(&cli.run_dir, method, path, body)?);
+        }
+        Some(Command::Snapshot) => return print(&nodeagent::snapshot(&cli.config)?),
         Some(Command::Uninstall) => {
             return nodeagent::uninstall(cli)?
                 .iter()

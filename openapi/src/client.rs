@@ -262,6 +262,22 @@ impl Client {
         self.get(path).await
     }
 
+    /// Any request, answered without a look at it: status and body. For tools that hand answers on.
+    ///
+    /// # Errors
+    /// When there is no answer; a refusal of the agent is one.
+    pub async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<(u16, Vec<u8>), ClientError> {
+        let parsed = Method::from_bytes(method.as_bytes());
+        let method = parsed.map_err(|_| ClientError::Path(format!("{method} {path}")))?;
+        let (status, bytes) = self.change(method, path, body.into()).await?;
+        Ok((status.as_u16(), bytes))
+    }
+
     /// `GET /v1/events`: what comes after the event `after`, or from now on. `types` is a comma list like
     /// `nic.added,nic.removed`; empty for all. The stream connects again by itself and goes on where it was.
     pub async fn events(

@@ -23,3 +23,4 @@ mod pfs;
 mod pods;
 mod process;
 mod standalone;
+mod tool;

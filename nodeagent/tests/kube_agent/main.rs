@@ -28,4 +28,5 @@ mod node;
 mod runtime;
 mod runtime_service;
 mod serving;
+mod tool;
 mod vanishing;
