@@ -10,7 +10,8 @@ use crate::program;
 use crate::workspace::Workspace;
 
 /// Executables in the order of the page.
-const EXECUTABLES: [&str; 4] = ["multi-nicd", "multi-nic-operator", "hwprobe", "multi-nic-concheck"];
+const EXECUTABLES: [&str; 5] =
+    ["multi-nicd", "multi-nic-operator", "hwprobe", "kubectl-multinic", "multi-nic-concheck"];
 
 /// Those that a runtime starts: they take no arguments from people.
 const TAIL: &str = "
