@@ -280,7 +280,7 @@ fn upgrade(cluster: &Cluster, ours: &Deployed<'_>, agent: &serde_json::Value) {
     let names: Vec<String> = (0..PODS).map(|number| format!("many-{number}")).collect();
     let (first, second) = names.split_at(PODS / 2);
     pods::create_all(cluster, first, "multi-nic-sample");
-    ours.upgrade();
+    ours.upgrade(agent);
     pods::create_all(cluster, second, "multi-nic-sample");
     let delete = |names: &[String]| {
         let mut arguments = vec!["delete", "pod", "--timeout", "240s"];

@@ -118,11 +118,13 @@ impl<'a> Deployed<'a> {
         }
     }
 
-    /// Makes the agent's pods be replaced, as a new version does.
-    pub(crate) fn upgrade(&self) {
+    /// Makes the agent's pod be replaced, as a new version does. The controller itself would wait for the other host's,
+    /// which is none.
+    pub(crate) fn upgrade(&self, agent: &Value) {
         let patch = r#"{"spec":{"template":{"metadata":{"annotations":{"version":"another"}}}}}"#;
         let arguments = ["patch", "daemonset", "multi-nicd", "-n", NAMESPACE, "-p", patch];
         self.cluster.kubectl(&arguments, "").unwrap();
+        self.delete(agent);
     }
 
     /// Deletes the pod of a part; another one takes its place.
