@@ -66,24 +66,6 @@ impl Wires {
         .count()
     }
 
-    /// Takes them away.
-    pub(crate) fn no_vfs(&self) {
-        NICS.iter()
-            .for_each(|pci| fs::write(format!("/sys/bus/pci/devices/{pci}/sriov_numvfs"), "0").unwrap());
-    }
-
-    /// Gives the other host one more address on each wire.
-    pub(crate) fn other_answers_for(&self, addresses: [&str; 2]) {
-        for (pci, address) in FAR.into_iter().zip(addresses) {
-            // In its namespace sysfs shows it no more.
-            let far = run("ip", "-n far -j -d link");
-            let links: serde_json::Value = serde_json::from_str(&far).unwrap();
-            let link =
-                links.as_array().unwrap().iter().find(|link| link["parentdev"] == pci).expect("its end");
-            run("ip", &format!("-n far addr add {address} dev {}", link["ifname"].as_str().unwrap()));
-        }
-    }
-
     /// Packets that each NIC has sent.
     pub(crate) fn sent(&self) -> [u64; 2] {
         [0, 1].map(|index| {
