@@ -2,6 +2,7 @@
 
 #[path = "../runtimes/grpc.rs"]
 mod grpc;
+pub(crate) mod node;
 pub(crate) mod pods;
 pub(crate) mod sandbox;
 pub(crate) mod wires;
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::kubelet::{Cluster, NODE};
 
-const NAMESPACE: &str = "multi-nic-cni-operator";
+pub(crate) const NAMESPACE: &str = "multi-nic-cni-operator";
 
 /// Our parts in the cluster.
 pub(crate) struct Deployed<'a> {
@@ -59,6 +60,23 @@ impl<'a> Deployed<'a> {
             .filter_map(|file| fs::read_to_string(file.path()).ok())
             .any(|text| text.contains(words))
             .then_some(())
+    }
+
+    /// Waits until nothing of ours is left on the node, as the quick start says; then the rest is deleted.
+    pub(crate) fn uninstalled(&self) {
+        until("nothing to be left", || {
+            let pods = self.pods("multi-nic-uninstall");
+            let pod = pods.iter().find(|pod| pod["spec"]["nodeName"] == NODE)?;
+            (state(pod) == "ready").then_some(())
+        });
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/uninstall");
+        self.cluster.kubectl(&["delete", "-k", folder, "--wait=false"], "").unwrap();
+        self.cluster
+            .kubectl(
+                &["delete", "--ignore-not-found", "-k", self.overlay.to_str().unwrap(), "--wait=false"],
+                "",
+            )
+            .unwrap();
     }
 
     /// Takes that back.

@@ -66,6 +66,12 @@ impl Wires {
         .count()
     }
 
+    /// Takes them away.
+    pub(crate) fn no_vfs(&self) {
+        NICS.iter()
+            .for_each(|pci| fs::write(format!("/sys/bus/pci/devices/{pci}/sriov_numvfs"), "0").unwrap());
+    }
+
     /// Packets that each NIC has sent.
     pub(crate) fn sent(&self) -> [u64; 2] {
         [0, 1].map(|index| {
