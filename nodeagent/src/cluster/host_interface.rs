@@ -35,7 +35,7 @@ pub(super) struct Found {
 pub(super) fn found(inventory: &Inventory, classes: &BTreeMap<String, DeviceClass>) -> Found {
     let mut found = Found::default();
     for nic in &inventory.nics {
-        let Some(interface) = interface(inventory, nic, classes) else { continue };
+        let Some(mut interface) = interface(inventory, nic) else { continue };
         let key = key(&interface).to_owned();
         found.present.insert(key.clone());
         if nic.secondary.reasons.contains(&NotSecondary::Excluded) {
@@ -46,13 +46,15 @@ pub(super) fn found(inventory: &Inventory, classes: &BTreeMap<String, DeviceClas
             // Several netdevs on one function: the first one has its address.
             let key =
                 if found.interfaces.contains_key(&key) { interface.interface_name.clone() } else { key };
+            // Not for each VF: an expression takes time.
+            interface.device_classes = classes_of(nic, classes);
             found.interfaces.insert(key, interface);
         }
     }
     found
 }
 
-fn interface(inventory: &Inventory, nic: &Nic, classes: &BTreeMap<String, DeviceClass>) -> Option<Interface> {
+fn interface(inventory: &Inventory, nic: &Nic) -> Option<Interface> {
     let pci_address = nic.pci_address().map(|pci| pci.to_string()).unwrap_or_default();
     let interface_name = match &nic.name {
         Some(name) => name.clone(),
@@ -82,12 +84,7 @@ fn interface(inventory: &Inventory, nic: &Nic, classes: &BTreeMap<String, Device
         link_local: link_local.map(|own| own.address.to_string()).unwrap_or_default(),
         speed_mbps: nic.speed.mbps.map(|speed| i64::from(speed.get())),
         class,
-        device_classes: classes
-            .iter()
-            .filter(|(_, class)| is_member(class, nic))
-            .map(|(name, _)| name.clone())
-            .take(CLASSES)
-            .collect(),
+        device_classes: Vec::new(),
         mtu: link.map(|link| i64::from(link.mtu)),
         numa_node: nic.numa_node.map(i64::from),
         sriov: nic.sriov.as_ref().map(|sriov| SriovCapacity {
@@ -101,6 +98,12 @@ fn interface(inventory: &Inventory, nic: &Nic, classes: &BTreeMap<String, Device
             .map(|one| format!("{}: {}", one.code.as_str(), one.message))
             .collect(),
     })
+}
+
+/// Names of the classes that a NIC is in.
+fn classes_of(nic: &Nic, classes: &BTreeMap<String, DeviceClass>) -> Vec<String> {
+    let inside = classes.iter().filter(|(_, class)| is_member(class, nic));
+    inside.map(|(name, _)| name.clone()).take(CLASSES).collect()
 }
 
 /// Global addresses, IPv4 first, one of each network: one that does not expire before one that does.
